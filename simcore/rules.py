@@ -1,0 +1,169 @@
+"""The fill model that a run declares: the dials of section 2, their presets and their files."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from decimal import Decimal
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from simcore.errors import InputError
+from simcore.units import INT64_MAX, LARGEST_LOTS, Instrument, decimal_of
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "cross": ("at", "through"),
+    "aggressor": ("any", "opposite"),
+    "sizing": ("whole", "trade", "shared"),
+    "pricing": ("limit", "improve"),
+    "priority": ("time", "price-time"),
+    "expiry_tie": ("expire", "fill"),
+    "cancel_tie": ("fill", "cancel"),
+    "cap_action": ("rest", "cancel"),
+}
+"""The values of each dial that is a word; the first is the default."""
+
+OPTIONAL = ("ttl_ns", "position_cap_lots")
+"""Dials that may be none, written ``"none"`` in TOML, which has no null."""
+
+CAP_UNITS = Decimal(10)
+"""The default cap in size units: the origin's 10. A rules file for a finer lot grid scales it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Every dial of the fill model. The defaults are the resting-quote loop of the origin report.
+
+    ``undeclared`` names the dials about which a recorded run says nothing: laws that need one
+    answer *unknown*. A scenario declares them all. Raises ``InputError`` for a value no dial has.
+    """
+
+    latency_ns: int = 300_000_000
+    cancel_latency_ns: int = 0
+    ttl_ns: int | None = 5_000_000_000
+    cross: str = "at"
+    aggressor: str = "any"
+    sizing: str = "whole"
+    pricing: str = "limit"
+    priority: str = "time"
+    expiry_tie: str = "expire"
+    cancel_tie: str = "fill"
+    position_cap_lots: int | None = 10
+    cap_action: str = "rest"
+    initial_position_lots: int = 0
+    fee_rate: Decimal = Decimal(0)
+    undeclared: frozenset[str] = field(default_factory=frozenset)
+
+    def __post_init__(self) -> None:
+        for name, words in CHOICES.items():
+            if getattr(self, name) not in words:
+                _refuse(name, getattr(self, name), " or ".join(repr(w) for w in words))
+        for name in ("latency_ns", "cancel_latency_ns", "ttl_ns"):
+            _check_int(name, getattr(self, name), 0, INT64_MAX, optional=name in OPTIONAL)
+        _check_int("position_cap_lots", self.position_cap_lots, 0, LARGEST_LOTS, optional=True)
+        _check_int("initial_position_lots", self.initial_position_lots, -LARGEST_LOTS, LARGEST_LOTS)
+        rate = decimal_of(self.fee_rate, field="fee_rate", file="rules")
+        if abs(rate) > 1:
+            _refuse("fee_rate", self.fee_rate, "a rate from -1 to 1")
+        object.__setattr__(self, "fee_rate", rate)
+        unknown = sorted(set(self.undeclared) - set(DIALS))
+        if unknown:
+            _refuse("undeclared", unknown[0], f"one of {', '.join(DIALS)}")
+        object.__setattr__(self, "undeclared", frozenset(self.undeclared))
+
+    def declares(self, *names: str) -> bool:
+        """Whether every one of these dials was declared."""
+        return self.undeclared.isdisjoint(names)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON or TOML: ``None`` stays None, the rate is its decimal text."""
+        values = {name: getattr(self, name) for name in DIALS}
+        values["fee_rate"] = str(self.fee_rate)
+        if self.undeclared:
+            values["undeclared"] = sorted(self.undeclared)
+        return values
+
+    @classmethod
+    def from_dict(
+        cls,
+        values: Mapping[str, Any],
+        *,
+        file: str = "rules",
+        instrument: Instrument | None = None,
+    ) -> Rules:
+        """Rules from the keys of a rules file; a key left out keeps the preset's value.
+
+        ``instrument`` scales the default cap (10 size units) to lots. Raises ``InputError``.
+        """
+        given = dict(values)
+        preset = given.pop("preset", "origin")
+        undeclared = given.pop("undeclared", [])
+        try:
+            base = _preset(preset, instrument)
+            for name, value in given.items():
+                if name not in DIALS:
+                    _refuse(name, value, f"a known key: preset, undeclared, {', '.join(DIALS)}")
+                if name in OPTIONAL and value == "none":
+                    given[name] = None
+            if not isinstance(undeclared, list) or not all(isinstance(n, str) for n in undeclared):
+                _refuse("undeclared", undeclared, "a list of names")
+            return replace(base, **given, undeclared=frozenset(undeclared) | (base.undeclared - given.keys()))
+        except InputError as error:
+            raise InputError(file=file, field=error.field, got=error.got, wanted=error.wanted) from None
+
+    @classmethod
+    def load(cls, path: str | Path, *, instrument: Instrument | None = None) -> Rules:
+        """Read a rules file (TOML), or a preset by its bare name. Raises ``InputError``."""
+        if str(path) in presets():
+            return cls.from_dict({"preset": str(path)}, instrument=instrument)
+        return cls.from_dict(read_toml(path), file=str(path), instrument=instrument)
+
+
+DIALS = tuple(f.name for f in fields(Rules) if f.name != "undeclared")
+
+
+def presets() -> tuple[str, ...]:
+    """The names of the presets that ship with the suite."""
+    return tuple(sorted(f.name.removesuffix(".toml") for f in _shelf().iterdir() if f.name.endswith(".toml")))
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """A TOML file as a dict, decimals exact. Raises ``InputError`` instead of a parser's error."""
+    try:
+        text = Path(path).read_bytes().decode()
+        return tomllib.loads(text, parse_float=Decimal)
+    except OSError as error:
+        raise InputError(file=str(path), field="file", got=error.strerror, wanted="a readable file") from None
+    except UnicodeDecodeError as error:
+        raise InputError(file=str(path), field="text", got=f"byte {error.start}", wanted="UTF-8") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(file=str(path), field="text", got=str(error), wanted="TOML") from None
+
+
+def _shelf() -> Any:
+    return files("simcore") / "presets"
+
+
+def _preset(name: Any, instrument: Instrument | None) -> Rules:
+    if name not in presets():
+        _refuse("preset", name, f"one of {', '.join(presets())}")
+    given = tomllib.loads((_shelf() / f"{name}.toml").read_text(encoding="utf-8"), parse_float=Decimal)
+    if "position_cap_lots" not in given:
+        # Positions lie on the lot grid, so the last lot inside the cap is the cap itself.
+        lot = (instrument or Instrument()).lot_size
+        given["position_cap_lots"] = min(int(CAP_UNITS / lot), LARGEST_LOTS)
+    undeclared = frozenset(given.pop("undeclared", []))
+    return Rules(**{k: None if v == "none" else v for k, v in given.items()}, undeclared=undeclared)
+
+
+def _check_int(name: str, value: Any, low: int, high: int, *, optional: bool = False) -> None:
+    if optional and value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        _refuse(name, value, f"a whole number from {low} to {high}" + (", or none" if optional else ""))
+
+
+def _refuse(name: str, got: Any, wanted: str) -> None:
+    raise InputError(file="rules", field=name, got=got, wanted=wanted)

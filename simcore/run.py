@@ -1,0 +1,280 @@
+"""A run: all that an audit is given, as columns. The one seam between evidence and judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from simcore.events import Cancel, Fill, Submit, TopOfBook, Trade
+from simcore.rules import Rules
+from simcore.scenario import Scenario
+from simcore.units import INT64_MAX, Instrument, Side
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Ints = npt.NDArray[np.int64]
+Objects = npt.NDArray[np.object_]
+
+ABSENT = -(2**63)
+"""The value of an optional int64 column where there is none."""
+
+ENDS = ("filled", "cancelled", "expired", "rejected", "open")
+"""The end states of an order; an empty string is an unknown end."""
+
+PROVENANCES = ("native", "derived", "nominal", "absent")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Trades:
+    """The tape's trades, in tape order, columns of one length.
+
+    ``aggressor`` is +1, -1 or 0 (unknown). ``seq`` is the place in the whole tape that
+    ``Fill.trade_seq`` names; ``row`` the place in the file, from 1.
+    """
+
+    ns: Ints
+    price_ticks: Ints
+    size_lots: Ints
+    aggressor: Ints
+    seq: Ints
+    row: Ints
+
+    def __len__(self) -> int:
+        return len(self.ns)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Tops:
+    """The tape's tops of book, in tape order."""
+
+    ns: Ints
+    bid_ticks: Ints
+    bid_lots: Ints
+    ask_ticks: Ints
+    ask_lots: Ints
+    row: Ints
+
+    def __len__(self) -> int:
+        return len(self.ns)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Orders:
+    """Our orders, one row each, in the order of submission.
+
+    ``cancel_ns`` is the first request to cancel after the submit. ``live_ns`` and ``end_ns`` are
+    what the engine logged. A missing time is ``ABSENT``; a missing end is "".
+    """
+
+    order_id: Objects
+    side: Ints
+    price_ticks: Ints
+    size_lots: Ints
+    submit_ns: Ints
+    live_ns: Ints
+    cancel_ns: Ints
+    end_ns: Ints
+    end: Objects
+    row: Ints
+
+    def __len__(self) -> int:
+        return len(self.side)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Fills:
+    """Our executions, in the order in which the run lists them.
+
+    ``[ns, ns_to]`` is when the fill happened (equal where exact). ``order`` is the row in
+    ``Orders``, -1 where the id is unknown. ``trade_seq`` is ABSENT where not given; ``fee`` is a
+    Decimal in ticks times lots, or None.
+    """
+
+    ns: Ints
+    ns_to: Ints
+    order: Ints
+    order_id: Objects
+    side: Ints
+    price_ticks: Ints
+    size_lots: Ints
+    trade_seq: Ints
+    fee: Objects
+    row: Ints
+
+    def __len__(self) -> int:
+        return len(self.ns)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Positions:
+    """The engine's own view of its position, sampled: after every event up to and including ns."""
+
+    ns: Ints
+    position_lots: Ints
+    row: Ints
+
+    def __len__(self) -> int:
+        return len(self.ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row that was read and cannot be judged: why, in the words of ``InputError``.
+
+    ``table`` is the part of the run (tape, orders, fills, markers); a value that no column can
+    hold (off the grid, not finite, not an integer) has ``broken_law`` ``values_are_valid``, a
+    marker that matches no order ``fills_have_orders`` or ``orders_are_conserved``.
+    """
+
+    table: str
+    file: str
+    row: int
+    field: str
+    got: Any
+    wanted: str
+    broken_law: str = "values_are_valid"
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Columns, rules and what the author reported. Laws read this and nothing else.
+
+    ``provenance`` says of ``submit_ns``, ``live_ns``, ``cancel_ns`` and ``end_ns`` whether they
+    are native, derived, nominal or absent. ``reported`` holds the author's own totals
+    (``invariants.laws.totals`` names them). ``files`` maps a table to the file it came from,
+    ``read`` to the rows read, ``inputs`` a file to its SHA-256.
+    """
+
+    trades: Trades
+    tops: Tops
+    orders: Orders
+    fills: Fills
+    rules: Rules
+    instrument: Instrument = field(default_factory=Instrument)
+    positions: Positions = field(default_factory=lambda: Positions(*(_column([]) for _ in range(3))))
+    has_tape: bool = True
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    reported: Mapping[str, Decimal] = field(default_factory=dict)
+    rejected: tuple[Rejected, ...] = ()
+    read: Mapping[str, int] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    name: str = "run"
+    end_ns: int | None = None
+    last_event_ns: int | None = None
+    exit_code: int | None = None
+
+    @classmethod
+    def from_scenario(cls, scenario: Scenario, answer: Iterable[Any], **more: Any) -> Self:
+        """The run of a scenario with the fills that a simulator gave, in their order.
+
+        Answers that are no proper ``Fill`` become rejected rows, never an exception.
+        """
+        orders, index = _orders(scenario)
+        fills, rejected, count = _fills(answer, index)
+        trades = [(t.ns, t.price_ticks, t.size_lots, t.aggressor or 0, seq, seq + 1)
+                  for seq, t in enumerate(scenario.tape) if isinstance(t, Trade)]
+        tops = [(t.ns, t.bid_ticks, t.bid_lots, t.ask_ticks, t.ask_lots, seq + 1)
+                for seq, t in enumerate(scenario.tape) if isinstance(t, TopOfBook)]
+        read = {"tape": len(scenario.tape), "orders": len(orders), "fills": count}
+        provenance = {"submit_ns": "native", "live_ns": "absent", "cancel_ns": "native", "end_ns": "absent"}
+        return cls(
+            Trades(*_columns(trades, 6)), Tops(*_columns(tops, 6)), orders, fills, scenario.rules,
+            rejected=tuple(rejected), read=read, provenance=provenance,
+            files={"tape": "tape", "orders": "actions", "fills": "fills"}, **more,
+        )
+
+    @classmethod
+    def from_frames(cls, **frames: Any) -> Run:
+        """A run from pandas tables in native units; see ``simcore.frames.run_from_frames``."""
+        from simcore.frames import run_from_frames
+
+        return run_from_frames(**frames)
+
+    def to_frames(self) -> dict[str, pd.DataFrame]:
+        """The tables as pandas frames, in ticks and lots."""
+        from simcore.frames import frames_of
+
+        return frames_of(self)
+
+
+def _column(values: Iterable[int]) -> Ints:
+    return np.array(list(values), dtype=np.int64)
+
+
+def _columns(rows: list[tuple[int, ...]], width: int) -> Ints:
+    """Rows of integers as ``width`` columns."""
+    return np.array(rows, dtype=np.int64).reshape(len(rows), width).T
+
+
+def objects(values: Iterable[Any]) -> Objects:
+    """A one-dimensional object array, whatever the values are."""
+    listed = list(values)
+    array = np.empty(len(listed), dtype=np.object_)
+    array[:] = listed
+    return array
+
+
+def _orders(scenario: Scenario) -> tuple[Orders, dict[Any, int]]:
+    index: dict[Any, int] = {}
+    rows: list[list[int]] = []
+    for row, action in enumerate(scenario.actions, 1):
+        if isinstance(action, Submit):
+            index[action.order_id] = len(rows)
+            rows.append([action.side, action.price_ticks, action.size_lots, action.ns, ABSENT, row])
+        elif isinstance(action, Cancel):
+            at = index.get(action.order_id)
+            if at is not None and rows[at][4] == ABSENT:
+                rows[at][4] = action.ns
+    side, price_ticks, size_lots, submit_ns, cancel_ns, row_ = _columns([tuple(r) for r in rows], 6)
+    absent = np.full(len(rows), ABSENT)
+    ids = objects(index)
+    return Orders(ids, side, price_ticks, size_lots, submit_ns, absent, cancel_ns, absent,
+                  objects([""] * len(rows)), row_), index
+
+
+def _fills(answer: Iterable[Any], index: Mapping[Any, int]) -> tuple[Fills, list[Rejected], int]:
+    rows: list[tuple[int, ...]] = []
+    ids: list[Any] = []
+    fees: list[Decimal | None] = []
+    rejected: list[Rejected] = []
+    count = 0
+    for count, fill in enumerate(answer, 1):
+        bad = _malformed(fill)
+        if bad is not None:
+            rejected.append(Rejected("fills", "fills", count, *bad))
+            continue
+        at = index.get(fill.order_id, -1)
+        seq = ABSENT if fill.trade_seq is None else fill.trade_seq
+        rows.append((fill.ns, fill.ns, at, fill.side, fill.price_ticks, fill.size_lots, seq, count))
+        ids.append(fill.order_id)
+        fees.append(fill.fee)
+    ns, ns_to, order, side, price_ticks, size_lots, seqs, row = _columns(rows, 8)
+    return (Fills(ns, ns_to, order, objects(ids), side, price_ticks, size_lots, seqs, objects(fees), row),
+            rejected, count)
+
+
+def _malformed(fill: Any) -> tuple[str, Any, str] | None:
+    """The field that no column can hold, what it is and what was wanted."""
+    if not isinstance(fill, Fill):
+        return "fill", fill, "a simcore.Fill"
+    for name in ("ns", "price_ticks", "size_lots"):
+        value = getattr(fill, name)
+        if isinstance(value, bool) or not isinstance(value, int) or not -INT64_MAX <= value <= INT64_MAX:
+            return name, value, "an int inside int64"
+    if isinstance(fill.order_id, bool) or not isinstance(fill.order_id, int | str):
+        return "order_id", fill.order_id, "an int or a str"
+    if not isinstance(fill.side, int) or fill.side not in (Side.BUY, Side.SELL):
+        return "side", fill.side, "Side.BUY or Side.SELL"
+    if fill.fee is not None and not (isinstance(fill.fee, Decimal) and fill.fee.is_finite()):
+        return "fee", fill.fee, "a finite Decimal or None"
+    if fill.trade_seq is not None and (isinstance(fill.trade_seq, bool) or not isinstance(fill.trade_seq, int)
+                                       or not 0 <= fill.trade_seq <= INT64_MAX):
+        return "trade_seq", fill.trade_seq, "an index in the tape, or None"
+    return None

@@ -264,10 +264,10 @@ def _malformed(fill: Any) -> tuple[str, Any, str] | None:
     """The field that no column can hold, what it is and what was wanted."""
     if not isinstance(fill, Fill):
         return "fill", fill, "a simcore.Fill"
-    for name in ("ns", "price_ticks", "size_lots"):
+    for name, low in (("ns", 0), ("price_ticks", -INT64_MAX), ("size_lots", -INT64_MAX)):
         value = getattr(fill, name)
-        if isinstance(value, bool) or not isinstance(value, int) or not -INT64_MAX <= value <= INT64_MAX:
-            return name, value, "an int inside int64"
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= INT64_MAX:
+            return name, value, f"an int from {low} to {INT64_MAX}"
     if isinstance(fill.order_id, bool) or not isinstance(fill.order_id, int | str):
         return "order_id", fill.order_id, "an int or a str"
     if not isinstance(fill.side, int) or fill.side not in (Side.BUY, Side.SELL):

@@ -1,0 +1,91 @@
+"""The audit: every law over one run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from invariants.laws import LAWS
+from invariants.laws.catalogue import MAX_FINDINGS, Law
+from invariants.smells import Smell, smells
+from invariants.verdict import Judgement, LawBroken, Verdict
+from simcore.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class RunBroken(LawBroken):
+    """Some law of an audited run does not hold; carries the report."""
+
+    def __init__(self, report: Report) -> None:
+        broken = [j for j in report.judgements if j.verdict is Verdict.FAIL]
+        super().__init__(broken[0])
+        self.report = report
+        self.args = ("\n".join(str(law_error(j)) for j in broken),)
+
+
+def law_error(judgement: Judgement) -> LawBroken:
+    """The words of one broken law."""
+    return LawBroken(judgement)
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What every law said of a run. ``verdict`` is the most severe of theirs."""
+
+    run: Run
+    judgements: tuple[Judgement, ...]
+    smells: tuple[Smell, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """pass < unknown < fail; laws that do not apply have no say."""
+        worst = Verdict.worst(j.verdict for j in self.judgements)
+        return Verdict.UNKNOWN if worst is Verdict.NOT_APPLICABLE else worst
+
+    @property
+    def nothing_judged(self) -> bool:
+        """Whether no law could be judged at all."""
+        return not any(j.verdict in (Verdict.PASS, Verdict.FAIL) for j in self.judgements)
+
+    def __getitem__(self, law: str) -> Judgement:
+        return {j.law: j for j in self.judgements}[law]
+
+    def exit_code(self, *, strict: bool = False) -> int:
+        """0 all laws that apply hold, 1 one is broken, 3 nothing judged (or any unknown, if strict)."""
+        if self.verdict is Verdict.FAIL:
+            return 1
+        return 3 if self.nothing_judged or (strict and self.verdict is Verdict.UNKNOWN) else 0
+
+    def raise_for_verdict(self, *, strict: bool = False) -> None:
+        """Raise ``RunBroken`` if a law is broken; if strict, ``LookupError`` if one stayed unknown."""
+        if self.verdict is Verdict.FAIL:
+            raise RunBroken(self)
+        if self.exit_code(strict=strict):
+            unknown = [j.law for j in self.judgements if j.verdict is Verdict.UNKNOWN]
+            raise LookupError(f"could not be judged: {', '.join(unknown)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as ``fillproof-report/1``."""
+        from invariants.report.as_json import report_dict
+
+        return report_dict(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per law."""
+        from invariants.report.as_html import report_frame
+
+        return report_frame(self)
+
+    def _repr_html_(self) -> str:
+        from invariants.report.as_html import report_html
+
+        return report_html(self)
+
+
+def audit(run: Run, *, laws: Sequence[Law] = LAWS, max_findings: int = MAX_FINDINGS) -> Report:
+    """Judge ``run`` by every law. At most ``max_findings`` are worded per law; counts are exact."""
+    judgements = tuple(law.judge(run, max_findings=max_findings) for law in laws)
+    return Report(run, judgements, smells(run))

@@ -1,0 +1,215 @@
+"""Accounting: identities between what was reported and what the fills add up to, exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal, localcontext
+
+import numpy as np
+
+from invariants.laws.integrity import rejected_rows
+from invariants.laws.ruling import Claim, Ruling, let_order, nothing, rule_on, running_sum, then_fill, total
+from invariants.laws.totals import Figure, reported_figure
+from simcore.ledger import fee_of
+from simcore.run import ABSENT, ENDS, Ints, Objects, Run
+from simcore.units import EXACT
+
+Exact = Ints | Objects
+
+
+def orders_are_conserved(run: Run) -> Iterator[Ruling]:
+    """Why: an order that vanishes takes its risk out of the books, not out of the market.
+
+    Fails: an end state that the fills contradict (filled with lots left, cancelled with none left,
+    rejected with fills); counts of ends that do not add up to the submits; a cancel of nothing.
+    Passes: submitted = filled + cancelled + expired + rejected + still open, and every row agrees.
+    Unknown: some orders have no end state.
+    Source: nautechsystems/nautilus_trader#4062 (commands lost at shutdown), pgellert/matching-engine#2.
+    """
+    orders = run.orders
+    ended = np.isin(orders.end, ENDS) if len(orders) else np.empty(0, np.bool_)
+    counted = [name for name in ENDS if f"orders_{name}" in run.reported]
+    lost = [r for r in run.rejected if r.broken_law == "orders_are_conserved"]
+    if not ended.any() and not counted and not lost:
+        yield nothing("orders", not_applicable="no end of an order was reported")
+        return
+    yield from rejected_rows(run, "orders_are_conserved")
+    if ended.any():
+        yield _ends(run, ended)
+    for name in counted:
+        count = int((orders.end == name).sum())
+        figure = Figure(f"orders_{name}", run.reported[f"orders_{name}"])
+        yield figure.against(count, "counted from the rows") if ended.all() and len(orders) else nothing("reported", undecided=1, reason="orders without an end state")
+    submits = run.reported.get("submits", Decimal(len(orders)) if len(orders) else None)
+    if len(counted) == len(ENDS) and submits is not None:
+        yield Figure("submits", submits).against(sum(run.reported[f"orders_{n}"] for n in ENDS), "sum of the ends")
+
+
+def _ends(run: Run, ended: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Ruling:
+    orders, fills = run.orders, run.fills
+    rows = np.flatnonzero(ended)
+    known = fills.order >= 0
+    filled = np.zeros(len(orders), dtype=np.object_)
+    np.add.at(filled, fills.order[known], fills.size_lots[known].astype(np.object_))
+    left = orders.size_lots - filled
+    says_filled = orders.end == "filled"
+    broken = np.where(says_filled, left != 0, left == 0) | ((orders.end == "rejected") & (filled != 0))
+
+    def tell(i: int) -> Claim:
+        want = "filled" if left[i] == 0 else "an end with lots left" if not filled[i] else "an end of a partly filled order"
+        story = f"{let_order(run, i)} Then its fills add up to {filled[i]} lots, which leaves {left[i]}. Yet the run says that it ended {orders.end[i]}."
+        return Claim("end", orders.end[i], want, f"{left[i]} of {orders.size_lots[i]} lots are left", story)
+
+    return rule_on("orders", rows, broken[rows].astype(np.bool_), tell,
+                   undecided=int((~ended).sum()), reason="orders without an end state")
+
+
+def cash_sums_fills(run: Run) -> Iterator[Ruling]:
+    """Why: cash that is not the sum of what was paid is money made by the ledger.
+
+    Fails: reported cash other than initial cash less signed notional less fees.
+    Passes: equal, to the digits printed.
+    Unknown: the fees of the fills are neither given nor declared.
+    Source: nautechsystems/nautilus_trader#725 (commission deducted twice), nautilus RELEASES 1.192.0.
+    """
+    cash = reported_figure(run, "cash")
+    if cash is None:
+        yield nothing("reported", not_applicable="no cash was reported")
+        return
+    fees = _fees(run)
+    if fees is None:
+        yield nothing("reported", undecided=1, reason="fees are neither given nor declared (fee_rate)")
+        return
+    yield cash.against(_cash(run, fees), "initial cash - signed notional - fees")
+
+
+def fees_follow_schedule(run: Run) -> Iterator[Ruling]:
+    """Why: a fee that is charged twice, not at all, or with the wrong sign decides thin strategies.
+
+    Fails: a fill's fee other than ``fee_rate`` times its notional; a reported total that is not their sum.
+    Passes: equal, exactly (a negative rate is a rebate).
+    Unknown: the rate undeclared.
+    Source: FLOX-Foundation/flox#469 (item 3), nautechsystems/nautilus_trader#436, rodrigo-brito/ninjabot#287.
+    """
+    rows = np.flatnonzero([fee is not None for fee in run.fills.fee])
+    reported = reported_figure(run, "fees")
+    if not len(rows) and reported is None:
+        yield nothing("fills", not_applicable="no fee was reported")
+        return
+    if not run.rules.declares("fee_rate"):
+        yield nothing("fills", undecided=len(rows) or 1, reason="fee_rate is undeclared")
+        return
+    fills, rate = run.fills, run.rules.fee_rate
+
+    def due(row: int) -> Decimal:
+        return fee_of(int(fills.price_ticks[row]), int(fills.size_lots[row]), rate)
+
+    def tell(row: int) -> Claim:
+        want = due(row)
+        story = f"Let the fee be {rate} of the notional. {then_fill(run, row)} Then its fee is {want} tick-lots. Yet it is {fills.fee[row]}."
+        return Claim("fee", str(fills.fee[row]), str(want), f"{rate} of the notional", story)
+
+    yield rule_on("fills", rows, np.array([fills.fee[k] != due(k) for k in rows.tolist()], dtype=np.bool_), tell)
+    if reported is not None:
+        exact = run.instrument.notional(sum((due(k) for k in range(len(fills))), Decimal(0)))
+        yield reported.against(exact, "fee_rate times notional, summed over the fills")
+
+
+def pnl_reconciles(run: Run) -> Iterator[Ruling]:
+    """Why: profit is cash and position, and nothing else; what does not reconcile was invented.
+
+    Fails: reported pnl other than the final cash and position at the mark, less the initial ones.
+    Passes: equal, to the digits printed; also through flips of the position.
+    Unknown: no mark price was reported for a position that is not flat.
+    Source: nautechsystems/nautilus_trader#1083 (flip overstated), FLOX-Foundation/flox#476.
+    """
+    pnl = reported_figure(run, "pnl")
+    if pnl is None:
+        yield nothing("reported", not_applicable="no pnl was reported")
+        return
+    fees = _fees(run)
+    before_lots = run.rules.initial_position_lots
+    after_lots = before_lots + total(run.fills.side * run.fills.size_lots)
+    mark, first = run.reported.get("mark_price"), run.reported.get("initial_mark_price")
+    if fees is None or (after_lots and mark is None) or (before_lots and first is None):
+        missing = "fees" if fees is None else "a mark price for the position"
+        yield nothing("reported", undecided=1, reason=f"{missing} is missing")
+        return
+    with localcontext(EXACT):
+        start = reported_cash(run) + run.instrument.size(before_lots) * (first or 0)
+        end = _cash(run, fees) + run.instrument.size(after_lots) * (mark or 0)
+        yield pnl.against(end - start, "final cash and position at the mark, less the initial ones")
+
+
+def reported_cash(run: Run) -> Decimal:
+    """The initial cash, zero where the run reports none."""
+    return run.reported.get("initial_cash", Decimal(0))
+
+
+def _cash(run: Run, fees: Decimal) -> Decimal:
+    """Final cash in currency: initial cash less signed notional less fees (given in tick-lots)."""
+    fills = run.fills
+    notional = fills.side.astype(np.object_) * fills.price_ticks * fills.size_lots
+    spent = int(running_sum(notional)[-1]) if len(fills) else 0
+    with localcontext(EXACT):
+        return reported_cash(run) - run.instrument.notional(spent + fees)
+
+
+def _fees(run: Run) -> Decimal | None:
+    """Sum of the fees in tick-lots: as the fills give them, else by the declared rate."""
+    fills = run.fills
+    given = all(fee is not None for fee in fills.fee)
+    if not given and not run.rules.declares("fee_rate"):
+        return None
+    with localcontext(EXACT):
+        if given and len(fills):
+            return sum(fills.fee.tolist(), Decimal(0))
+        rate = run.rules.fee_rate
+        pairs = zip(fills.price_ticks.tolist(), fills.size_lots.tolist(), strict=True)
+        return sum((fee_of(p, s, rate) for p, s in pairs), Decimal(0))
+
+
+def run_is_complete(run: Run) -> Iterator[Ruling]:
+    """Why: a run that stops early, or dies, reports the good half.
+
+    Fails: the last event lies before the declared end; an exit code other than 0; an order without
+    an end state in a run that gives them.
+    Passes: the end was reached, the engine exited cleanly, every order has an end.
+    Unknown: neither an end nor an exit code was declared.
+    Source: nkaz001/hftbacktest#312 (run aborts mid-way), nautechsystems/nautilus_trader#4062.
+    """
+    if run.end_ns is None and run.exit_code is None:
+        yield nothing("run", not_applicable="neither an end nor an exit code was declared") if not _has_ends(run) else nothing("run", undecided=1, reason="neither end_ns nor exit_code was declared")
+    if run.end_ns is not None:
+        last_ns = _last_event_ns(run)
+        story = f"Let the run end at {run.end_ns} ns, as it declares. Then something is recorded up to there. Yet its last event is at {last_ns} ns."
+        claim = Claim("last_event_ns", last_ns, f"at least {run.end_ns}", "the declared end", story)
+        yield _one(claim, broken=last_ns < run.end_ns)
+    if run.exit_code is not None:
+        story = f"Let the engine finish. Then it exits with 0. Yet it exited with {run.exit_code}."
+        yield _one(Claim("exit_code", run.exit_code, "0", "", story), broken=run.exit_code != 0)
+    if _has_ends(run):
+        rows = np.arange(len(run.orders))
+
+        def tell(i: int) -> Claim:
+            return Claim("end", run.orders.end[i], f"one of {', '.join(ENDS)}", "every order has an end", f"{let_order(run, i)} Then it was filled, cancelled, expired, rejected, or is open. Yet the run does not say which.")
+
+        yield rule_on("orders", rows, ~np.isin(run.orders.end, ENDS), tell)
+
+
+def _one(claim: Claim, *, broken: bool) -> Ruling:
+    found = np.zeros(1, np.int64) if broken else np.empty(0, np.int64)
+    return Ruling("run", 1, found, lambda _: claim)
+
+
+def _has_ends(run: Run) -> bool:
+    return bool(np.isin(run.orders.end, ENDS).any()) if len(run.orders) else False
+
+
+def _last_event_ns(run: Run) -> int:
+    """The last instant of which the run speaks; what the author says it is, where he says it."""
+    if run.last_event_ns is not None:
+        return run.last_event_ns
+    columns = (run.trades.ns, run.tops.ns, run.fills.ns_to, run.positions.ns,
+               run.orders.submit_ns, run.orders.cancel_ns, run.orders.end_ns)
+    return max((int(c.max()) for c in columns if len(c)), default=ABSENT)

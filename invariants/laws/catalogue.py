@@ -1,0 +1,141 @@
+"""What a law is: a function over a run, one line in the catalogue, three verdicts."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from invariants.laws.ruling import Ruling
+from invariants.verdict import Finding, Judgement, LawBroken, Verdict
+from simcore.rules import Rules
+from simcore.run import Run
+
+Find = Callable[[Run], Ruling | Iterable[Ruling]]
+
+MAX_FINDINGS = 50
+"""Findings worded for each law; the counts are always exact."""
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """One law of the catalogue.
+
+    ``only``: dial -> words under which the law applies; elsewhere it is not applicable.
+    ``needs``: dials and parts (tape) without which it can only answer *unknown*.
+    """
+
+    find: Find
+    family: str
+    statement: str
+    only: Mapping[str, tuple[Any, ...]]
+    needs: tuple[str, ...]
+
+    @cached_property
+    def name(self) -> str:
+        """The one name: of the function, the catalogue line, the finding, the test."""
+        return self.find.__name__
+
+    @cached_property
+    def doc(self) -> str:
+        """Why / Fails / Passes / Unknown / Source."""
+        return inspect.getdoc(self.find) or ""
+
+    @cached_property
+    def error(self) -> type[LawBroken]:
+        """The exception of this law alone, so that Hypothesis tells bugs apart."""
+        name = "".join(word.capitalize() for word in self.name.split("_"))
+        return type(name, (LawBroken,), {"__doc__": self.statement, "__module__": __name__})
+
+    def applies(self, run: Run) -> str:
+        """Why the law does not apply to the run's rules; empty where it does."""
+        for dial, words in self.only.items():
+            if run.rules.declares(dial) and not _is_one_of(getattr(run.rules, dial), words):
+                return f"{dial} is {_word(getattr(run.rules, dial))}"
+        return ""
+
+    def narrow(self, rules: Rules) -> Rules:
+        """``rules`` with the dials turned so that the law applies."""
+        changes = {d: words[0] for d, words in self.only.items() if not _is_one_of(getattr(rules, d), words)}
+        return replace(rules, **{d: 5 if w is ... else w for d, w in changes.items()})
+
+    def judge(self, run: Run, *, max_findings: int = MAX_FINDINGS) -> Judgement:
+        """The law's verdict on a run. Never raises: a law that crashes is *unknown*, and says how."""
+        reason = self.applies(run)
+        if reason:
+            return Judgement(self.name, Verdict.NOT_APPLICABLE, reason=reason)
+        missing = self._missing(run)
+        if missing:
+            return Judgement(self.name, Verdict.UNKNOWN, reason=missing)
+        try:
+            answer = self.find(run)
+            rulings = [answer] if isinstance(answer, Ruling) else list(answer)
+            return _judgement(self.name, run, rulings, max_findings)
+        except Exception:  # noqa: BLE001 - the judge's own bug must not acquit or convict anybody
+            return Judgement(self.name, Verdict.UNKNOWN, reason=f"the law crashed:\n{traceback.format_exc()}")
+
+    def check(self, run: Run) -> Judgement:
+        """Like ``judge``, but raises ``self.error`` when the law is broken."""
+        judgement = self.judge(run)
+        if judgement.verdict is Verdict.FAIL:
+            raise self.error(judgement)
+        return judgement
+
+    def _missing(self, run: Run) -> str:
+        dials = [d for d in (*self.only, *self.needs) if d != "tape" and not run.rules.declares(d)]
+        if dials:
+            return f"undeclared: {', '.join(dict.fromkeys(dials))}"
+        if "tape" in self.needs and not run.has_tape:
+            return "no tape was given"
+        if "tape" in self.needs and bool((run.trades.ns[1:] < run.trades.ns[:-1]).any()):
+            return "the tape runs backwards (time_is_ordered)"
+        return ""
+
+
+def _is_one_of(value: Any, words: tuple[Any, ...]) -> bool:
+    return value is not None if words == (...,) else value in words
+
+
+def _word(value: Any) -> str:
+    return "none" if value is None else str(value)
+
+
+def _judgement(law: str, run: Run, rulings: list[Ruling], max_findings: int) -> Judgement:
+    failed = sum(len(r.broken) for r in rulings)
+    judged = sum(r.judged for r in rulings)
+    undecided = sum(r.undecided for r in rulings)
+    findings: list[Finding] = []
+    for ruling in rulings:
+        findings += [_finding(law, run, ruling, k) for k in range(min(len(ruling.broken), max_findings - len(findings)))]
+    reasons = list(dict.fromkeys(r.reason for r in rulings if r.reason))
+    absent = [r.not_applicable for r in rulings if r.not_applicable]
+    if failed:
+        verdict = Verdict.FAIL
+    elif absent and not judged and not undecided:
+        verdict, reasons = Verdict.NOT_APPLICABLE, absent
+    elif undecided or not judged:
+        verdict, reasons = Verdict.UNKNOWN, reasons or ["no row to judge"]
+    else:
+        verdict = Verdict.PASS
+    return Judgement(law, verdict, judged, failed, undecided, 0, "; ".join(reasons), tuple(findings))
+
+
+def _finding(law: str, run: Run, ruling: Ruling, k: int) -> Finding:
+    field, got, want, because, story = ruling.tell(k)
+    table, row = _place(run, ruling, int(ruling.broken[k]))
+    where = table if row is None else f"{table} row {row}"
+    message = f"{where} {field}={got}, but should be {want}" + (f" [{because}]" if because else "")
+    return Finding(law, table, run.files.get(table, table), row, message, story)
+
+
+def _place(run: Run, ruling: Ruling, index: int) -> tuple[str, int | None]:
+    """The table and the row in its file."""
+    if ruling.table.startswith("rejected:"):
+        return ruling.table.removeprefix("rejected:"), None
+    tables: dict[str, Any] = {"tape": run.trades, "quotes": run.tops, "orders": run.orders,
+                              "fills": run.fills, "positions": run.positions}
+    table = tables.get(ruling.table)
+    return ruling.table, None if table is None else int(table.row[index])

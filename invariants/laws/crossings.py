@@ -1,0 +1,386 @@
+"""Which trades could fill which orders: the two joins on which the laws of the tape stand.
+
+``causes`` joins fills to the trades of their instant. ``crossings`` joins orders to every trade
+that crossed them inside their live window (section 2, rules 3 to 6), and works out for each what
+the order had left, what it got, and at which position it was looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from invariants.laws.ruling import Mask, add, running_sum
+from simcore.rules import Rules
+from simcore.run import ABSENT, Ints, Objects, Run
+
+_CHUNK = 4_000_000
+"""Pairs looked at in one go: bounds memory at a few hundred megabytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Causes:
+    """Pairs (fill, trade): the trade is at the fill's instant, crosses it and has the right aggressor.
+
+    ``caused``: fills with such a trade. ``perhaps``: fills for which only a trade of unknown side
+    would do. ``present``: fills with any trade at their instant.
+    """
+
+    fill: Ints
+    trade: Ints
+    caused: Mask
+    perhaps: Mask
+    present: Mask
+
+    def any_of(self, pairs: Mask) -> Mask:
+        """Fills that have at least one of these pairs."""
+        found = np.zeros(len(self.caused), dtype=np.bool_)
+        found[self.fill[pairs]] = True
+        return found
+
+    def trades_of(self, fill: int) -> Ints:
+        """The trades that could cause ``fill``."""
+        return self.trade[self.fill == fill]
+
+
+@lru_cache(maxsize=1)
+def causes(run: Run) -> Causes:
+    """Join the fills of known orders to the trades that could cause them."""
+    fills, trades, orders = run.fills, run.trades, run.orders
+    first = np.searchsorted(trades.ns, fills.ns, "left")
+    last = np.searchsorted(trades.ns, fills.ns_to, "right")
+    present = last > first
+    last = np.where(fills.order >= 0, last, first)
+    fill, trade = _expand(first, last)
+    named = fills.trade_seq[fill]
+    keep = (named == ABSENT) | (named == trades.seq[trade])
+    fill, trade = fill[keep], trade[keep]
+    order = fills.order[fill]
+    keep = _crosses(run.rules, orders.side[order], orders.price_ticks[order], trades.price_ticks[trade])
+    fill, trade = fill[keep], trade[keep]
+    sure, maybe = _aggressor(run.rules, orders.side[fills.order[fill]], trades.aggressor[trade])
+    caused = np.zeros(len(fills), dtype=np.bool_)
+    caused[fill[sure]] = True
+    perhaps = np.zeros(len(fills), dtype=np.bool_)
+    perhaps[fill[maybe]] = True
+    return Causes(fill[sure], trade[sure], caused, perhaps & ~caused, present)
+
+
+@dataclass(frozen=True, slots=True)
+class Crossings:
+    """Cells: an order that was live when one trade, or several of one instant, crossed it.
+
+    One row a cell, in tape order. ``trade`` is the (first) trade; ``alone`` says that no other
+    trade of the instant could have filled any of our orders, or that every fill names its trade:
+    then ``position_lots``, the position when the order was looked at, is exact.
+
+    ``leaves_lots``: left of the order before. ``got_lots``: what it was filled by the cell.
+    ``due_lots``: what the rules give it if the cap allows. ``blocked`` / ``allowed``: the cap
+    surely forbids / surely permits the fill; neither where it hangs on the order of events.
+    ``sure``: a trade of known aggressor crossed it. ``gone``: an earlier cell ended the order by
+    ``cap_action`` cancel; ``perhaps_gone`` where that could not be decided. ``rank`` orders the
+    cells of one ``group`` by priority; ``rivals`` counts them.
+    """
+
+    order: Ints
+    trade: Ints
+    group: Ints
+    rank: Ints
+    rivals: Ints
+    alone: Mask
+    sure: Mask
+    leaves_lots: Ints
+    got_lots: Ints
+    due_lots: Ints
+    volume_open: Mask
+    position_lots: Ints
+    allowed: Mask
+    blocked: Mask
+    gone: Mask
+    perhaps_gone: Mask
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    @property
+    def short(self) -> Mask:
+        """Cells in which the order got less than it was due."""
+        return self.sure & (self.got_lots < self.due_lots)
+
+    @property
+    def missed(self) -> Mask:
+        """Cells in which the order surely should have been filled, and was not."""
+        return self.short & self.allowed & ~self.gone & ~self.perhaps_gone & ~self.volume_open
+
+    @property
+    def undecided(self) -> Mask:
+        """Cells in which it cannot be decided whether the order should have been filled."""
+        maybe = ~self.sure & (self.got_lots < self.leaves_lots) & (self.got_lots == 0)
+        clouded = ~self.allowed | self.perhaps_gone | self.volume_open
+        return ~self.gone & (maybe & ~self.blocked | (self.short & ~self.blocked & clouded))
+
+
+@lru_cache(maxsize=1)
+def crossings(run: Run) -> Crossings:
+    """Join the orders to the trades that crossed them while they were live."""
+    order, trade, sure = _pairs(run)
+    trade_key, fill_key, exact = _keys(run)
+    key = trade_key[trade]
+    by_group = np.lexsort((trade, order, key))
+    order, trade, sure, key = order[by_group], trade[by_group], sure[by_group], key[by_group]
+    first = _starts(key, order)
+    cell_order, cell_trade, cell_key = order[first], trade[first], key[first]
+    volume = _per_cell(np.add, np.where(sure, run.trades.size_lots[trade], 0), first)
+    largest = _per_cell(np.maximum, np.where(sure, run.trades.size_lots[trade], 0), first)
+    cell_sure = _per_cell(np.logical_or, sure, first).astype(np.bool_)
+    alone = exact[cell_trade] | _single(cell_key, key, trade)
+    ranked = _by_priority(run, cell_order, cell_trade, cell_key)
+    cell_order, cell_trade, cell_key = cell_order[ranked], cell_trade[ranked], cell_key[ranked]
+    volume, largest, cell_sure, alone = volume[ranked], largest[ranked], cell_sure[ranked], alone[ranked]
+    leaves, got = _leaves_and_got(run, cell_order, cell_key, fill_key)
+    return _judged(run, cell_order, cell_trade, cell_key, alone, cell_sure, leaves, got, volume, largest, fill_key)
+
+
+def _judged(
+    run: Run, order: Ints, trade: Ints, key: Ints, alone: Mask, sure: Mask,
+    leaves: Ints, got: Ints, volume: Ints, largest: Ints, fill_key: Ints,
+) -> Crossings:
+    rules = run.rules
+    side = run.orders.side[order]
+    new = np.r_[True, key[1:] != key[:-1]] if len(key) else np.empty(0, np.bool_)
+    start = np.flatnonzero(new)
+    group = np.cumsum(new) - 1
+    rivals = np.diff(np.r_[start, len(key)])[group] if len(key) else group
+    better = _before(got, start, group)  # what better-placed orders took of the same trade
+    signed = _before(side * got, start, group)
+    base, low, high = _positions(run, key, fill_key)
+    position = base + signed
+    volume_open = np.zeros(len(key), dtype=np.bool_)
+    if rules.sizing == "whole":
+        due = leaves
+        tried_most = tried_least = leaves
+    elif rules.sizing == "trade":
+        due = np.minimum(leaves, volume)
+        tried_most, tried_least = np.minimum(leaves, largest), np.where(alone, due, np.minimum(leaves - got, 1))
+    else:
+        # with several trades at one instant and no names on the fills, others may have used ours
+        in_group = _in_group(got, start, group)
+        surely_left = np.maximum(volume - (in_group - got), 0)
+        alone_left = np.maximum(volume - better, 0)
+        due = np.minimum(leaves, np.where(alone, alone_left, volume))
+        volume_open = ~alone & (surely_left < due)
+        tried_most, tried_least = np.minimum(leaves, np.where(alone, due, largest)), np.where(alone, due, 1)
+    low, high = np.where(alone, position, low), np.where(alone, position, high)
+    # what the cap allows is a ray of positions, so the hardest one and the easiest one decide
+    hardest, easiest = np.where(side > 0, high, low), np.where(side > 0, low, high)
+    allowed = _allows(hardest, side, tried_most, rules)
+    blocked = ~_allows(easiest, side, tried_least, rules)
+    short = sure & (got < due)
+    gone, perhaps = _gone(rules, order, short & (got == 0) & blocked, short & ~allowed, len(run.orders))
+    rank = np.arange(len(key)) - start[group] if len(key) else group
+    return Crossings(order, trade, group, rank, rivals, alone, sure, leaves, got, due, volume_open,
+                     position, allowed, blocked, gone, perhaps)
+
+
+def _gone(rules: Rules, order: Ints, blocked: Mask, perhaps: Mask, orders: int) -> tuple[Mask, Mask]:
+    """Cells after the one in which the cap surely, or perhaps, ended the order."""
+    if rules.cap_action != "cancel" or rules.position_cap_lots is None:
+        none = np.zeros(len(order), dtype=np.bool_)
+        return none, none
+    at = np.arange(len(order))
+    never = len(order)
+
+    def after_first(ends: Mask) -> Mask:
+        first = np.full(orders, never)
+        np.minimum.at(first, order[ends], at[ends])
+        return at > first[order]
+
+    gone = after_first(blocked)
+    return gone, after_first(perhaps) & ~gone
+
+
+def _allows(position: Ints | Objects, side: Ints, size: Ints, rules: Rules) -> Mask:
+    """Rule 10 in one comparison: within the cap, or nearer zero on the same side.
+
+    A buy that ends below the cap is within it, or was further below before; so only its own side
+    can forbid it, and ``side * after <= cap`` says the same as the rule.
+    """
+    if rules.position_cap_lots is None:
+        return np.ones(len(position), dtype=np.bool_)
+    return np.asarray(side * position + size <= rules.position_cap_lots, dtype=np.bool_)
+
+
+def _positions(run: Run, key: Ints, fill_key: Ints) -> tuple[Ints | Objects, Ints | Objects, Ints | Objects]:
+    """The position before each cell's instant, and the lowest and highest during it."""
+    by_time = np.argsort(fill_key, kind="stable")
+    signed = (run.fills.side * run.fills.size_lots)[by_time]
+    path = run.rules.initial_position_lots + np.r_[0, running_sum(signed)]
+    first = np.searchsorted(fill_key[by_time], key, "left")
+    last = np.searchsorted(fill_key[by_time], key, "right")
+    if not len(key):
+        return path[first], path[first], path[first]
+    # reduceat over [first, last] pairs; the odd slots between pairs are thrown away
+    slots = np.column_stack((first, last + 1)).ravel()
+    padded = np.r_[path, path[-1:]]
+    low = np.minimum.reduceat(padded, slots)[::2]
+    high = np.maximum.reduceat(padded, slots)[::2]
+    return path[first], low, high
+
+
+def _pairs(run: Run) -> tuple[Ints, Ints, Mask]:
+    """Every (order, trade) with the trade in the order's live window and across its limit."""
+    first, last = _windows(run)
+    found: list[tuple[Ints, Ints, Mask]] = []
+    counts = np.maximum(last - first, 0)
+    for chunk in _chunks(counts):
+        order, trade = _expand(first[chunk], last[chunk])
+        order = order + chunk.start
+        side = run.orders.side[order]
+        keep = _crosses(run.rules, side, run.orders.price_ticks[order], run.trades.price_ticks[trade])
+        order, trade = order[keep], trade[keep]
+        sure, maybe = _aggressor(run.rules, side[keep], run.trades.aggressor[trade])
+        keep = sure | maybe
+        found.append((order[keep], trade[keep], sure[keep]))
+    if not found:
+        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.bool_)
+    order, trade, sure = (np.concatenate(part) for part in zip(*found, strict=True))
+    return order, trade, sure
+
+
+def _windows(run: Run) -> tuple[Ints, Ints]:
+    """For each order the half-open range of trades inside its live window, up to its last fill."""
+    orders, rules, ns = run.orders, run.rules, run.trades.ns
+    submit_ns = np.where(orders.submit_ns == ABSENT, 0, orders.submit_ns)
+    first = np.maximum(np.searchsorted(ns, submit_ns, "right"),
+                       np.searchsorted(ns, add(submit_ns, rules.latency_ns), "left"))
+    last = np.full(len(orders), len(ns))
+    if rules.ttl_ns is not None:
+        side: str = "left" if rules.expiry_tie == "expire" else "right"
+        last = np.minimum(last, _search(ns, add(submit_ns, rules.ttl_ns), side))
+    cancelled = orders.cancel_ns != ABSENT
+    effect_ns = add(np.where(cancelled, orders.cancel_ns, 0), rules.cancel_latency_ns)
+    side = "left" if rules.cancel_tie == "cancel" and rules.cancel_latency_ns > 0 else "right"
+    last = np.where(cancelled, np.minimum(last, _search(ns, effect_ns, side)), last)
+    last = np.minimum(last, _completed(run))
+    return first, np.where(orders.submit_ns == ABSENT, first, last)
+
+
+def _search(ns: Ints, at: Ints, side: str) -> Ints:
+    return np.searchsorted(ns, at, "left" if side == "left" else "right")
+
+
+def _completed(run: Run) -> Ints:
+    """For each order the end of the instant in which its fills add up to its size."""
+    fills = run.fills
+    end = np.full(len(run.orders), len(run.trades))
+    rows = np.flatnonzero(fills.order >= 0)
+    if not len(rows):
+        return end
+    rows = rows[np.lexsort((fills.ns[rows], fills.order[rows]))]
+    order = fills.order[rows]
+    filled = running_sum(fills.size_lots[rows])
+    start = np.flatnonzero(np.r_[True, order[1:] != order[:-1]])
+    base = np.repeat(np.where(start > 0, filled[start - 1], 0), np.diff(np.r_[start, len(order)]))
+    done = np.flatnonzero(filled - base >= run.orders.size_lots[order])
+    last = np.searchsorted(run.trades.ns, fills.ns_to[rows[done]], "right")
+    np.minimum.at(end, order[done], last)
+    return end
+
+
+def _keys(run: Run) -> tuple[Ints, Ints, Mask]:
+    """What tells two instants apart, for trades and for fills; and whether it names one trade.
+
+    The place in the tape where every fill names its trade truly; the time otherwise.
+    """
+    fills, trades = run.fills, run.trades
+    place = np.searchsorted(trades.seq, fills.trade_seq)
+    inside = np.minimum(place, max(len(trades) - 1, 0))
+    if len(trades) and len(fills) and bool(
+        np.all((trades.seq[inside] == fills.trade_seq) & (trades.ns[inside] == fills.ns) & (fills.ns == fills.ns_to)),
+    ):
+        return np.arange(len(trades)), inside, np.ones(len(trades), dtype=np.bool_)
+    return trades.ns, fills.ns, np.zeros(len(trades), dtype=np.bool_)
+
+
+def _single(cell_key: Ints, key: Ints, trade: Ints) -> Mask:
+    """Cells in whose instant one trade alone crossed any of our orders."""
+    if not len(key):
+        return np.empty(0, np.bool_)
+    new = np.r_[True, key[1:] != key[:-1]]
+    start = np.flatnonzero(new)
+    one = np.minimum.reduceat(trade, start) == np.maximum.reduceat(trade, start)
+    return np.asarray(one[np.searchsorted(key[start], cell_key)], dtype=np.bool_)
+
+
+def _by_priority(run: Run, order: Ints, trade: Ints, key: Ints) -> Ints:
+    """Cells sorted by instant, and within it by the declared priority."""
+    if run.rules.priority == "time":
+        return np.lexsort((order, key))
+    beyond = run.orders.side[order] * (run.orders.price_ticks[order] - run.trades.price_ticks[trade])
+    return np.lexsort((order, -beyond, key))
+
+
+def _leaves_and_got(run: Run, order: Ints, key: Ints, fill_key: Ints) -> tuple[Ints, Ints]:
+    """What each order had left before its cell, and what it got in it."""
+    rows = np.flatnonzero(run.fills.order >= 0)
+    width = len(run.trades) + len(rows) + 2
+    instants, place = np.unique(np.r_[key, fill_key[rows]], return_inverse=True)
+    del instants
+    cell = order * width + place[: len(key)]
+    at = run.fills.order[rows] * width + place[len(key):]
+    by_time = np.argsort(at, kind="stable")
+    filled = np.r_[0, running_sum(run.fills.size_lots[rows][by_time])]
+    first, last = np.searchsorted(at[by_time], cell, "left"), np.searchsorted(at[by_time], cell, "right")
+    opened = np.searchsorted(at[by_time], order * width, "left")
+    got = filled[last] - filled[first]
+    leaves = run.orders.size_lots[order] - (filled[first] - filled[opened])
+    return np.maximum(leaves, 0), got
+
+
+def _before(values: Ints, start: Ints, group: Ints) -> Ints:
+    """Sum of the earlier values in the same group."""
+    sums = np.r_[0, running_sum(values)]
+    return np.asarray(sums[:-1] - sums[start][group]) if len(values) else values
+
+
+def _in_group(values: Ints, start: Ints, group: Ints) -> Ints:
+    return np.add.reduceat(values, start)[group] if len(values) else values
+
+
+def _starts(key: Ints, order: Ints) -> Ints:
+    if not len(key):
+        return np.empty(0, np.int64)
+    return np.flatnonzero(np.r_[True, (key[1:] != key[:-1]) | (order[1:] != order[:-1])])
+
+
+def _per_cell(how: np.ufunc, values: Ints | Mask, first: Ints) -> Ints:
+    return np.asarray(how.reduceat(values, first)) if len(first) else np.empty(0, np.int64)
+
+
+def _crosses(rules: Rules, side: Ints, limit_ticks: Ints, price_ticks: Ints) -> Mask:
+    beyond = side * (limit_ticks - price_ticks)
+    return beyond >= 0 if rules.cross == "at" else beyond > 0
+
+
+def _aggressor(rules: Rules, side: Ints, aggressor: Ints) -> tuple[Mask, Mask]:
+    """Trades that surely, and that perhaps, have the aggressor that the rules ask for."""
+    if rules.aggressor == "any":
+        return np.ones(len(side), dtype=np.bool_), np.zeros(len(side), dtype=np.bool_)
+    return aggressor == -side, aggressor == 0
+
+
+def _expand(first: Ints, last: Ints) -> tuple[Ints, Ints]:
+    """Ranges [first, last) as pairs (row, member)."""
+    counts = np.maximum(last - first, 0)
+    row = np.repeat(np.arange(len(first)), counts)
+    skipped = np.repeat(np.cumsum(counts) - counts, counts)
+    return row, np.arange(len(row)) - skipped + np.repeat(first, counts)
+
+
+def _chunks(counts: Ints) -> list[slice]:
+    """Rows in slices of at most ``_CHUNK`` pairs (or one row)."""
+    bins = np.cumsum(counts) // _CHUNK
+    edges = np.flatnonzero(np.r_[True, bins[1:] != bins[:-1], True]) if len(counts) else np.array([], np.int64)
+    return [slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]

@@ -1,0 +1,168 @@
+"""Time in the life of an order: nothing before it is there, nothing after it is gone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from invariants.laws.ruling import Claim, Mask, Ruling, add, fills_of_orders, let_order, rule_on, running_sum, then_fill
+from simcore.run import ABSENT, Ints, Run
+
+
+def fill_follows_submit(run: Run) -> Ruling:
+    """Why: a fill at or before its own submit used a trade that the order could not have met.
+
+    Fails: a fill at the very nanosecond of the submit (the tape comes first), or earlier.
+    Passes: a fill one nanosecond later.
+    Unknown: the submit time is absent, or the fill's interval contains it.
+    Source: QuantConnect/Lean#2547 (filled by data older than the order), mhallsmoore/qstrader#114.
+    """
+    rows, submit_ns, open_rows = _submitted(run)
+    late = run.fills.ns[rows] > submit_ns
+    broken = ~open_rows & (run.fills.ns_to[rows] <= submit_ns)
+
+    def tell(row: int) -> Claim:
+        i = int(run.fills.order[row])
+        want = f"more than {run.orders.submit_ns[i]}"
+        story = f"{let_order(run, i)} {then_fill(run, row)} Yet it was not there to be filled until after its submit."
+        return Claim("ns", int(run.fills.ns_to[row]), want, f"order {run.orders.order_id[i]!r} is submitted then", story)
+
+    return rule_on("fills", rows, broken, tell, undecided=open_rows | ~(broken | late), reason=_NO_SUBMIT)
+
+
+def latency_is_respected(run: Run) -> Ruling:
+    """Why: latency is what separates a back-test from a wish; most lies are one event early.
+
+    Fails: ``fill.ns < submit_ns + latency_ns``, by one nanosecond or more.
+    Passes: a fill at exactly ``submit_ns + latency_ns``.
+    Unknown: latency undeclared, the submit time absent or computed, or the interval contains the arrival.
+    Source: nkaz001/hftbacktest#177, nautechsystems/nautilus_trader#4891.
+    """
+    rows, submit_ns, open_rows = _submitted(run)
+    latency_ns = run.rules.latency_ns
+    # differences of times since 1970 cannot wrap; sums could
+    in_time = run.fills.ns[rows] - submit_ns >= latency_ns
+    broken = ~open_rows & (run.fills.ns_to[rows] - submit_ns < latency_ns)
+
+    def tell(row: int) -> Claim:
+        i = int(run.fills.order[row])
+        arrival_ns = int(run.orders.submit_ns[i]) + latency_ns
+        story = (
+            f"{let_order(run, i)} Then it cannot fill before {arrival_ns} ns, {latency_ns} ns later. "
+            f"Yet it fills at {run.fills.ns_to[row]} ns, {arrival_ns - int(run.fills.ns_to[row])} ns too early."
+        )
+        return Claim("ns", int(run.fills.ns_to[row]), f"at least {arrival_ns}", f"submit + latency of {latency_ns} ns", story)
+
+    return rule_on("fills", rows, broken, tell, undecided=open_rows | ~(broken | in_time), reason=_NO_SUBMIT)
+
+
+def no_fill_after_cancel(run: Run) -> Ruling:
+    """Why: an order that goes on filling after its cancel is a risk that the strategy had put away.
+
+    Fails: a fill after ``cancel_ns + cancel_latency_ns``; at that instant too where ``cancel_tie`` is cancel.
+    Passes: a fill before it; at that instant where ``cancel_tie`` is fill, or the cancel has no latency.
+    Unknown: no order has a cancel, or its effect lies inside the fill's interval.
+    Source: BYTEX-TRADE/bytex#60 (cancel in flight lost), nkaz001/hftbacktest f6d0bc7.
+    """
+    orders, fills, rules = run.orders, run.fills, run.rules
+    cancelled = orders.cancel_ns != ABSENT
+    effect_ns = np.where(cancelled, add(np.maximum(orders.cancel_ns, 0), rules.cancel_latency_ns), np.iinfo(np.int64).max)
+    inclusive = rules.cancel_tie == "cancel" and rules.cancel_latency_ns > 0
+    rows = fills_of_orders(run)
+    rows = rows[cancelled[fills.order[rows]]]
+    limit_ns = effect_ns[fills.order[rows]] - inclusive
+    broken = fills.ns[rows] > limit_ns
+    undecided = ~broken & (fills.ns_to[rows] > limit_ns)
+
+    def tell(row: int) -> Claim:
+        i = int(fills.order[row])
+        sign = "less than" if inclusive else "at most"
+        story = (
+            f"{let_order(run, i)} Its cancel at {orders.cancel_ns[i]} ns is effective from {effect_ns[i]} ns on. "
+            f"{then_fill(run, row)} Yet there was no order left to fill."
+        )
+        return Claim("ns", int(fills.ns[row]), f"{sign} {effect_ns[i]}", "the cancel is effective", story)
+
+    ruling = rule_on("fills", rows, broken, tell, undecided=undecided, reason="the cancel takes effect inside the interval of the fill")
+    # an order whose cancel kept it from filling is a row judged too: it could have been broken
+    kept = int(cancelled.sum()) - len(np.unique(fills.order[rows]))
+    return Ruling("fills", ruling.judged + kept, ruling.broken, ruling.tell, ruling.undecided, ruling.reason)
+
+
+def no_fill_after_expiry(run: Run) -> Ruling:
+    """Why: an order past its time to live is no order; matching before sweeping lets it fill.
+
+    Fails: a fill at ``submit_ns + ttl_ns`` where ``expiry_tie`` is expire; later in any case.
+    Passes: a fill one nanosecond earlier; at that instant where ``expiry_tie`` is fill.
+    Unknown: ttl undeclared, the submit time absent, or the interval contains the expiry.
+    Source: freqtrade/freqtrade a0971a3e2, nautechsystems/nautilus_trader RELEASES 1.225.0.
+    """
+    rows, submit_ns, open_rows = _submitted(run)
+    ttl_ns = run.rules.ttl_ns
+    assert ttl_ns is not None, "the catalogue asks for a ttl"
+    oldest_ns = ttl_ns - (run.rules.expiry_tie == "expire")
+    broken = ~open_rows & (run.fills.ns[rows] - submit_ns > oldest_ns)
+    in_time = run.fills.ns_to[rows] - submit_ns <= oldest_ns
+
+    def tell(row: int) -> Claim:
+        i = int(run.fills.order[row])
+        expiry_ns = int(run.orders.submit_ns[i]) + ttl_ns
+        sign = "less than" if run.rules.expiry_tie == "expire" else "at most"
+        story = f"{let_order(run, i)} Then it expires at {expiry_ns} ns, {ttl_ns} ns later. Yet it fills at {run.fills.ns[row]} ns."
+        return Claim("ns", int(run.fills.ns[row]), f"{sign} {expiry_ns}", f"submit + ttl of {ttl_ns} ns", story)
+
+    return rule_on("fills", rows, broken, tell, undecided=open_rows | ~(broken | in_time), reason=_NO_SUBMIT)
+
+
+def no_double_fill(run: Run) -> Ruling:
+    """Why: an order that is filled twice doubles a position that was asked for once.
+
+    Fails: a second fill of an order (``whole``); fills that add up to more than its size (else).
+    Passes: one fill; partial fills up to exactly the size.
+    Unknown: no fills of known orders.
+    Source: nkaz001/hftbacktest#312 (equal sizes left the order in the book), nautechsystems/nautilus_trader#3317.
+    """
+    rows = fills_of_orders(run)
+    order = run.fills.order[rows]
+    by_order = np.argsort(order, kind="stable")
+    whole = run.rules.sizing == "whole" and run.rules.declares("sizing")
+    amount = np.ones_like(order) if whole else run.fills.size_lots[rows]
+    limit = np.ones(len(run.orders), np.int64) if whole else run.orders.size_lots
+    filled = _sum_within(order[by_order], amount[by_order])
+    broken = np.zeros(len(rows), dtype=np.bool_)
+    broken[by_order] = filled > limit[order[by_order]]
+
+    def tell(row: int) -> Claim:
+        i = int(run.fills.order[row])
+        earlier = [k for k in range(row) if run.fills.order[k] == i]
+        before = sum(int(run.fills.size_lots[k]) for k in earlier)
+        size_lots = int(run.orders.size_lots[i])
+        listed = ", ".join(f"{run.fills.size_lots[k]} lots at {run.fills.ns[k]} ns" for k in earlier) or "nothing"
+        story = f"{let_order(run, i)} Then {listed} filled it, and {max(size_lots - before, 0)} lots are left. Yet it fills again at {run.fills.ns[row]} ns."
+        if earlier and whole:
+            return Claim("order_id", repr(run.orders.order_id[i]), "filled once", f"fills row {run.fills.row[earlier[0]]} filled it", story)
+        return Claim("size_lots", int(run.fills.size_lots[row]), f"at most {max(size_lots - before, 0)}", "what was left of the order", story)
+
+    return rule_on("fills", rows, broken, tell)
+
+
+_NO_SUBMIT = "submit_ns is absent or computed, or lies inside the interval of the fill"
+
+
+def _submitted(run: Run) -> tuple[Ints, Ints, Mask]:
+    """Fills of known orders, their orders' submit times, and those whose submit is no evidence."""
+    rows = fills_of_orders(run)
+    submit_ns = run.orders.submit_ns[run.fills.order[rows]]
+    unseen = run.provenance.get("submit_ns", "native") in ("nominal", "absent")
+    absent = (submit_ns == ABSENT) | unseen
+    return rows, np.where(absent, 0, submit_ns), absent
+
+
+def _sum_within(group: Ints, amount: Ints) -> Ints:
+    """Running sum inside each run of equal ``group`` (sorted), exact."""
+    sums = running_sum(amount)
+    starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]]) if len(group) else np.empty(0, np.int64)
+    base = np.zeros(len(group), dtype=sums.dtype)
+    if len(starts):
+        before = np.where(starts > 0, sums[starts - 1], 0)
+        base = np.repeat(before, np.diff(np.r_[starts, len(group)]))
+    return np.asarray(sums - base)

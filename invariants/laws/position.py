@@ -1,0 +1,65 @@
+"""Position: within the cap after every fill, and the sum of the fills at every sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from invariants.laws.ruling import Claim, Ruling, nothing, rule_on, running_sum, then_fill
+from invariants.laws.totals import reported_figure
+from simcore.run import Run
+
+
+def position_stays_within_cap(run: Run) -> Ruling:
+    """Why: the cap is the risk that was agreed to; one lot beyond it is a breach, not a rounding.
+
+    Fails: after a fill the position is beyond the cap, and not nearer zero on the same side.
+    Passes: exactly at the cap; or on the way back from a position that was beyond it.
+    Unknown: no fills, or the cap undeclared.
+    Source: scrtlabs/catalyst#243, Lumiwealth/lumibot#439, nautechsystems/nautilus_trader RELEASES 1.191.0.
+    """
+    cap_lots = run.rules.position_cap_lots
+    assert cap_lots is not None, "the catalogue asks for a cap"
+    signed = run.fills.side * run.fills.size_lots
+    after = run.rules.initial_position_lots + running_sum(signed)
+    before = after - signed
+    within = np.abs(after) <= cap_lots
+    nearer = (np.abs(after) < np.abs(before)) & (np.sign(after) == np.sign(before))
+    broken = ~(within | nearer).astype(np.bool_)
+
+    def tell(row: int) -> Claim:
+        story = f"Let the position be {before[row]} lots and the cap {cap_lots}. {then_fill(run, row)} Yet that makes {after[row]} lots."
+        return Claim("position_lots", int(after[row]), f"within {cap_lots}", f"before it {before[row]}", story)
+
+    return rule_on("fills", np.arange(len(run.fills)), broken, tell)
+
+
+def position_sums_fills(run: Run) -> Iterator[Ruling]:
+    """Why: an engine whose own position differs from its fills decides on a position that it has not.
+
+    Fails: a reported position, sampled or final, that is not the initial one plus the signed fills.
+    Passes: equal at every sample.
+    Unknown: the initial position undeclared, or a fill's interval contains the sample.
+    Source: nkaz001/hftbacktest#316 (partial fills never reach the position), mementum/backtrader#18.
+    """
+    samples, fills = run.positions, run.fills
+    final = reported_figure(run, "position")
+    if not len(samples) and final is None:
+        yield nothing("positions", not_applicable="no position was reported")
+        return
+    by_end = np.argsort(fills.ns_to, kind="stable")
+    signed = np.r_[0, running_sum((fills.side * fills.size_lots)[by_end])]
+    ended = np.searchsorted(fills.ns_to[by_end], samples.ns, "right")
+    began = np.searchsorted(np.sort(fills.ns), samples.ns, "right")
+    wanted = run.rules.initial_position_lots + signed[ended]
+
+    def tell(row: int) -> Claim:
+        story = f"Let the position start at {run.rules.initial_position_lots} lots. Then the fills up to {samples.ns[row]} ns make it {wanted[row]}. Yet the run says {samples.position_lots[row]}."
+        return Claim("position_lots", int(samples.position_lots[row]), str(wanted[row]), "initial + signed fills", story)
+
+    yield rule_on("positions", np.arange(len(samples)), (samples.position_lots != wanted) & (began == ended), tell,
+                  undecided=began != ended, reason="a fill's interval contains the sample")
+    if final is not None:
+        lots = run.rules.initial_position_lots + int(signed[-1])
+        yield final.against(run.instrument.size(lots), f"initial + signed fills of {len(fills)} fills")

@@ -1,0 +1,84 @@
+"""Price: the limit is a promise, and the trade that fills us bounds what we can get."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from invariants.laws.crossings import causes
+from invariants.laws.ruling import Claim, Ruling, fills_of_orders, let_order, rule_on, then_fill
+from simcore.run import Run
+
+
+def fill_price_equals_limit(run: Run) -> Ruling:
+    """Why: a resting quote that fills at any price but its own earns or loses what nobody offered.
+
+    Fails: a fill one tick better, or worse, than the limit (``pricing`` limit).
+    Passes: the price is the limit.
+    Unknown: no fills of known orders.
+    Source: QuantConnect/Lean#5337, FLOX-Foundation/flox#469 (item 2).
+    """
+    rows = fills_of_orders(run)
+    limit_ticks = run.orders.price_ticks[run.fills.order[rows]]
+
+    def tell(row: int) -> Claim:
+        i = int(run.fills.order[row])
+        story = f"{let_order(run, i)} {then_fill(run, row)} Yet a maker trades at the price that he quoted."
+        want = str(run.orders.price_ticks[i])
+        return Claim("price_ticks", int(run.fills.price_ticks[row]), want, f"the limit of order {run.orders.order_id[i]!r}", story)
+
+    return rule_on("fills", rows, run.fills.price_ticks[rows] != limit_ticks, tell)
+
+
+def fill_price_equals_trade(run: Run) -> Ruling:
+    """Why: an engine that declares price improvement must give the price that was there, not another.
+
+    Fails: under ``pricing`` improve, a fill at a price at which no trade of its instant could fill it.
+    Passes: the price is that of a trade that crossed the order at that instant.
+    Unknown: no fill has a trade at its instant (``fills_have_trades`` says so).
+    Source: fastquant#384 (a price of another instant), nkaz001/hftbacktest#308.
+    """
+    found = causes(run)
+    at_price = found.any_of(run.trades.price_ticks[found.trade] == run.fills.price_ticks[found.fill])
+    rows = np.flatnonzero(found.caused)
+
+    def tell(row: int) -> Claim:
+        i = int(run.fills.order[row])
+        prices = sorted(set(run.trades.price_ticks[found.trades_of(row)].tolist()))
+        want = " or ".join(map(str, prices[:5]))
+        story = f"{let_order(run, i)} {then_fill(run, row)} Yet the trades that could cause it were at {want} ticks."
+        return Claim("price_ticks", int(run.fills.price_ticks[row]), want, "the price of the trade", story)
+
+    return rule_on("fills", rows, ~at_price[rows], tell)
+
+
+def fill_respects_limit(run: Run) -> Ruling:
+    """Why: a limit order never trades beyond its limit, and nobody trades better than the tape did.
+
+    Fails: a buy above its limit; a buy below the price of the trade that filled it. Sells mirrored.
+    Passes: a price from the trade's to the limit, both included.
+    Unknown: no fills of known orders. The bound by the trade needs a tape.
+    Source: nautechsystems/nautilus_trader#1733, geseq/orderbook#25, mementum/backtrader#415.
+    """
+    fills, orders = run.fills, run.orders
+    rows = fills_of_orders(run)
+    side = fills.side[rows]
+    beyond = side * (fills.price_ticks[rows] - orders.price_ticks[fills.order[rows]]) > 0
+    too_good = np.zeros(len(fills), dtype=np.bool_)
+    if run.has_tape and len(run.trades):
+        found = causes(run)
+        reachable = fills.side[found.fill] * (fills.price_ticks[found.fill] - run.trades.price_ticks[found.trade]) >= 0
+        too_good = found.caused & ~found.any_of(reachable)
+
+    def tell(row: int) -> Claim:
+        i = int(fills.order[row])
+        buy = fills.side[row] > 0
+        got = int(fills.price_ticks[row])
+        if fills.side[row] * (got - int(orders.price_ticks[i])) > 0:
+            want = f"at {'most' if buy else 'least'} {orders.price_ticks[i]}"
+            return Claim("price_ticks", got, want, f"the limit of order {orders.order_id[i]!r}", f"{let_order(run, i)} {then_fill(run, row)} Yet that is beyond its limit.")
+        prices = run.trades.price_ticks[causes(run).trades_of(row)]
+        best = int(prices.min() if buy else prices.max())
+        want = f"at {'least' if buy else 'most'} {best}"
+        return Claim("price_ticks", got, want, "the best trade at its instant", f"{let_order(run, i)} {then_fill(run, row)} Yet the trades that could cause it reached only {best} ticks.")
+
+    return rule_on("fills", rows, beyond | too_good[rows], tell)

@@ -1,0 +1,117 @@
+"""What a law function answers, and the words in which it speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simcore.run import ABSENT, Ints, Objects, Run
+
+Mask = npt.NDArray[np.bool_]
+
+
+class Claim(NamedTuple):
+    """One broken row in words: ``{field}={got}, but should be {want} [{because}]``, and the story."""
+
+    field: str
+    got: Any
+    want: str
+    because: str
+    story: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """A law's answer before it is counted and worded.
+
+    ``broken`` are row indices in ``table``; ``tell(k)`` words the k-th of them. A law that has
+    nothing to do with the run says why in ``not_applicable``.
+    """
+
+    table: str
+    judged: int
+    broken: Ints
+    tell: Callable[[int], Claim]
+    undecided: int = 0
+    reason: str = ""
+    not_applicable: str = ""
+
+
+def silent(_: int) -> Claim:
+    """The words of a ruling that breaks nothing."""
+    raise LookupError("nothing is broken")
+
+
+def nothing(table: str, *, undecided: int = 0, reason: str = "", not_applicable: str = "") -> Ruling:
+    """A ruling that judged no row."""
+    return Ruling(table, 0, np.empty(0, np.int64), silent, undecided, reason, not_applicable)
+
+
+def rule_on(
+    table: str,
+    rows: Ints,
+    broken: Mask,
+    tell: Callable[[int], Claim],
+    *,
+    undecided: int | Mask = 0,
+    reason: str = "",
+) -> Ruling:
+    """A ruling over ``rows`` of ``table``; ``tell`` is given the row index in the table.
+
+    ``undecided`` is a count, or a mask over ``rows`` of those that are not judged.
+    """
+    if isinstance(undecided, np.ndarray):
+        open_rows = int(undecided.sum())
+        judged = len(rows) - open_rows
+    else:
+        open_rows, judged = undecided, len(rows)
+    found = rows[broken]
+    return Ruling(table, judged, found, lambda k: tell(int(found[k])), open_rows, reason if open_rows else "")
+
+
+def add(left: Mask | Ints | int, right: Ints | int) -> Ints:
+    """left + right, stopping at the largest int64 instead of wrapping; both at least zero."""
+    total = np.add(left, right, dtype=np.int64)
+    return np.where(total < 0, np.iinfo(np.int64).max, total)
+
+
+def running_sum(values: Ints) -> Ints | Objects:
+    """Cumulative sum, exact: in Python integers where int64 could wrap."""
+    if len(values) and float(np.abs(values.astype(np.float64)).sum()) >= 2.0**62:
+        return np.cumsum(values.astype(np.object_))
+    return np.cumsum(values)
+
+
+def total(values: Ints) -> int:
+    """Sum as a Python integer, exact."""
+    return int(running_sum(values)[-1]) if len(values) else 0
+
+
+def fills_of_orders(run: Run) -> Ints:
+    """The rows of the fills whose order is known."""
+    return np.flatnonzero(run.fills.order >= 0)
+
+
+def side_word(side: int) -> str:
+    """BUY or SELL."""
+    return "BUY" if side > 0 else "SELL"
+
+
+def let_order(run: Run, i: int) -> str:
+    """Let ... : the order in words."""
+    o = run.orders
+    words = f"Let order {o.order_id[i]!r} {side_word(o.side[i])} {o.size_lots[i]} lots at {o.price_ticks[i]} ticks"
+    if o.submit_ns[i] != ABSENT:
+        words += f", submitted at {o.submit_ns[i]} ns"
+    return words + "."
+
+
+def then_fill(run: Run, k: int) -> str:
+    """Then ... : the fill in words."""
+    f = run.fills
+    when = f"{f.ns[k]} ns" if f.ns[k] == f.ns_to[k] else f"some time from {f.ns[k]} to {f.ns_to[k]} ns"
+    return f"Then it fills at {when}: {f.size_lots[k]} lots at {f.price_ticks[k]} ticks."

@@ -1,0 +1,262 @@
+"""The tape: every fill has its trade, every trade its due, and no volume is spent twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from invariants.laws.crossings import Crossings, causes, crossings
+from invariants.laws.ruling import Claim, Mask, Ruling, fills_of_orders, let_order, nothing, rule_on, side_word, then_fill
+from simcore.run import ABSENT, Ints, Run
+
+
+def fills_have_trades(run: Run) -> Ruling:
+    """Why: only a trade fills; a fill without one was caused by a quote, a timer or a wish.
+
+    Fails: a fill at whose instant no trade crosses its limit with the right aggressor; or that
+    names (``trade_seq``) a trade that does not.
+    Passes: such a trade stands on the tape at the fill's own instant.
+    Unknown: no tape; or only a trade of unknown side could justify it (``aggressor`` opposite).
+    Source: nautechsystems/nautilus_trader#5054 (filled at midnight without data), nautilus_trader#2549.
+    """
+    rows = fills_of_orders(run)
+    found = causes(run)
+    broken = ~found.caused[rows] & ~found.perhaps[rows]
+
+    def tell(row: int) -> Claim:
+        i = int(run.fills.order[row])
+        at = _trades_at(run, row)
+        need = "at or through" if run.rules.cross == "at" else "through"
+        taker = f" by a {side_word(-run.orders.side[i])} aggressor" if run.rules.aggressor == "opposite" else ""
+        want = f"the instant of a trade {need} {run.orders.price_ticks[i]} ticks{taker}"
+        if run.fills.trade_seq[row] != ABSENT:
+            want = f"{want}, tape place {run.fills.trade_seq[row]}"
+        story = f"{let_order(run, i)} {then_fill(run, row)} Yet {at}."
+        return Claim("ns", int(run.fills.ns[row]), want, "only a trade fills", story)
+
+    return rule_on("fills", rows, broken, tell, undecided=found.perhaps[rows],
+                   reason="only a trade of unknown aggressor could have caused the fill")
+
+
+def _trades_at(run: Run, row: int) -> str:
+    first = int(np.searchsorted(run.trades.ns, run.fills.ns[row], "left"))
+    last = int(np.searchsorted(run.trades.ns, run.fills.ns_to[row], "right"))
+    if first == last:
+        return "no trade happened then"
+    listed = [f"{run.trades.size_lots[j]} lots at {run.trades.price_ticks[j]} by {_taker(run, j)}" for j in range(first, min(last, first + 3))]
+    more = f" and {last - first - 3} more" if last - first > 3 else ""
+    return f"the trades of that instant were {', '.join(listed)}{more}"
+
+
+def _taker(run: Run, j: int) -> str:
+    return side_word(run.trades.aggressor[j]) if run.trades.aggressor[j] else "an unknown side"
+
+
+def trade_fills_an_order_once(run: Run) -> Ruling:
+    """Why: a matcher that is run twice for one event fills an order twice with one trade.
+
+    Fails: more fills of one order at one instant than trades that could have caused them; two
+    fills of one order that name one trade.
+    Passes: a trade fills an order at most once.
+    Unknown: no tape, or no fills with a trade.
+    Source: QuantConnect/Lean#4445 (submit scan and end-of-loop scan), c9s/bbgo#682.
+    """
+    found = causes(run)
+    rows = np.flatnonzero(found.caused)
+    fills = run.fills
+    trades = np.bincount(found.fill, minlength=len(fills))
+    key = np.column_stack((fills.order, fills.trade_seq, fills.ns, fills.ns_to))[rows]
+    broken = _nth_of_its_kind(key) >= np.where(fills.trade_seq[rows] == ABSENT, trades[rows], 1)
+
+    def tell(row: int) -> Claim:
+        i = int(fills.order[row])
+        story = f"{let_order(run, i)} {then_fill(run, row)} Yet {trades[row]} trade(s) could fill it then, and each had done so already."
+        return Claim("order_id", repr(fills.order_id[row]), "filled once by one trade", f"{trades[row]} trade(s) at {fills.ns[row]} ns", story)
+
+    return rule_on("fills", rows, broken, tell)
+
+
+def _nth_of_its_kind(key: Ints) -> Ints:
+    """For each row how many equal rows stand before it."""
+    if not len(key):
+        return np.empty(0, np.int64)
+    by_key = np.lexsort(tuple(key.T))
+    ordered = key[by_key]
+    new = np.r_[True, (ordered[1:] != ordered[:-1]).any(axis=1)]
+    start = np.flatnonzero(new)
+    nth = np.empty(len(key), np.int64)
+    nth[by_key] = np.arange(len(key)) - start[np.cumsum(new) - 1]
+    return nth
+
+
+def trade_volume_is_not_oversold(run: Run) -> Ruling:
+    """Why: volume that was traded once can be had once; a back-test that spends it twice is rich.
+
+    Fails: (``trade``) an order gets more than the trades of the instant that crossed it; (``shared``)
+    own orders together get more than the trades that could fill any of them.
+    Passes: up to exactly that volume.
+    Unknown: no tape, or no fills with a trade.
+    Source: nautechsystems/nautilus_trader#2564, betcode-org/flumine#538, flumine ff39c64.
+    """
+    found = causes(run)
+    rows = np.flatnonzero(found.caused)
+    suspects = _suspects(run, rows)
+    over: dict[int, tuple[int, int]] = {}
+    for group in suspects:
+        for k, got, volume in _oversold(run, group):
+            over.setdefault(k, (got, volume))
+    broken = np.isin(rows, np.array(list(over), dtype=np.int64))
+
+    def tell(row: int) -> Claim:
+        i = int(run.fills.order[row])
+        got, volume = over[row]
+        story = f"{let_order(run, i)} {then_fill(run, row)} That makes {got} lots of ours from trades that could fill them. Yet these traded {volume} lots."
+        return Claim("size_lots", int(run.fills.size_lots[row]), f"at most {max(volume - got + int(run.fills.size_lots[row]), 0)}", f"{volume} lots traded at {run.fills.ns[row]} ns", story)
+
+    return rule_on("fills", rows, broken, tell)
+
+
+def _suspects(run: Run, rows: Ints) -> list[Ints]:
+    """Groups of fills that share an instant (and, if sized by ``trade``, the order) and may be too many.
+
+    A group whose sum fits into its smallest possible trade cannot be; that is nearly all of them.
+    """
+    found = causes(run)
+    fills = run.fills
+    trade = found.trade
+    smallest = np.full(len(fills), np.iinfo(np.int64).max)
+    np.minimum.at(smallest, found.fill, run.trades.size_lots[trade])
+    parts = [fills.ns[rows]] if run.rules.sizing == "shared" else [fills.order[rows], fills.ns[rows]]
+    by_group = np.lexsort(tuple(parts))
+    ordered = np.column_stack(parts)[by_group]
+    if not len(rows):
+        return []
+    start = np.flatnonzero(np.r_[True, (ordered[1:] != ordered[:-1]).any(axis=1)])
+    size = np.add.reduceat(fills.size_lots[rows][by_group].astype(np.float64), start)
+    least = np.minimum.reduceat(smallest[rows][by_group], start)
+    groups = np.split(rows[by_group], start[1:])
+    return [groups[g] for g in np.flatnonzero(size > least)]
+
+
+def _oversold(run: Run, group: Ints) -> Iterator[tuple[int, int, int]]:
+    """Fills of ``group`` by which some set of its fills exceeds the trades that could cause them.
+
+    The sets that can be short are those of all fills whose trades lie in the union of one fill's
+    buy trades and one fill's sell trades: limits are nested on each side (Hall's condition).
+    """
+    found = causes(run)
+    options = {int(k): frozenset(found.trades_of(k).tolist()) for k in group}
+    unions = {a | b for a in options.values() for b in options.values()}
+    for union in sorted(unions, key=lambda u: (len(u), sorted(u))):
+        inside = [k for k, trades in options.items() if trades <= union]
+        volume = sum(int(run.trades.size_lots[j]) for j in union)
+        got = 0
+        for k in sorted(inside):
+            got += int(run.fills.size_lots[k])
+            if got > volume:
+                yield k, got, volume
+        # with partial fills one fill is caused by one trade, so it is no larger than the largest
+    for k, trades in options.items():
+        largest = max(int(run.trades.size_lots[j]) for j in trades)
+        if run.fills.size_lots[k] > largest:
+            yield k, int(run.fills.size_lots[k]), largest
+
+
+def priority_is_respected(run: Run) -> Ruling:
+    """Why: an own order that jumps its own queue takes the room or the volume of the better one.
+
+    Fails: one trade crossed two of our orders; the worse-placed one was filled, and the better one
+    was passed over although cap and volume allowed it.
+    Passes: the better one was filled, or could not be.
+    Unknown: no trade crossed two of our orders; or several trades of one instant did and the fills
+    do not say which (``trade_seq``).
+    Source: joaquinbejar/OrderBook-rs#88, luo4neck/MatchingEngine#3, hummingbot/hummingbot#1647.
+    """
+    cells = crossings(run)
+    contested = cells.rivals > 1
+    if not contested.any():
+        return nothing("orders", reason="no trade crossed two of our orders at once")
+    worse = _worst_filled(cells)
+    jumped = cells.rank < worse[cells.group]
+    broken = contested & jumped & cells.missed & cells.alone
+    undecided = contested & jumped & cells.short & ~cells.blocked & ~cells.gone & ~broken
+
+    def tell(cell: int) -> Claim:
+        i = int(cells.order[cell])
+        rivals = np.flatnonzero((cells.group == cells.group[cell]) & (cells.rank > cells.rank[cell]) & (cells.got_lots > 0))
+        w = int(cells.order[rivals[0]])
+        j = int(cells.trade[cell])
+        story = (
+            f"{let_order(run, i)} {let_order(run, w)} Then a trade at {run.trades.ns[j]} ns at {run.trades.price_ticks[j]} ticks crosses both, "
+            f"and by {run.rules.priority} {run.orders.order_id[i]!r} comes first. Yet {run.orders.order_id[w]!r} was filled and it was not."
+        )
+        return Claim("order_id", repr(run.orders.order_id[w]), f"after {run.orders.order_id[i]!r}", f"{run.rules.priority} priority", story)
+
+    return _on_cells(cells, contested, broken, undecided, tell, "several trades of one instant, and no trade_seq to tell them apart")
+
+
+def _worst_filled(cells: Crossings) -> Ints:
+    """For each group the rank of its worst-placed order that was filled; -1 where none was."""
+    worst = np.full(int(cells.group[-1]) + 1, -1)
+    filled = cells.got_lots > 0
+    np.maximum.at(worst, cells.group[filled], cells.rank[filled])
+    return worst
+
+
+def crossed_orders_fill(run: Run) -> Ruling:
+    """Why: a fill that is withheld is a lie too, and no check for illegal fills can see it.
+
+    Fails: a trade crossed a live order, cap and volume allowed the fill, and it did not happen (or
+    was too small).
+    Passes: every order that a trade crossed inside its live window was filled by it.
+    Unknown: no trade crossed a live order; or it hangs on trades of unknown aggressor, or on which
+    of several trades of one instant caused which fill (``trade_seq``).
+    Source: hummingbot/hummingbot#1647, nautechsystems/nautilus_trader#5017, betcode-org/flumine#847.
+    """
+    cells = crossings(run)
+    rows = cells.leaves_lots > 0
+
+    def tell(cell: int) -> Claim:
+        i, j = int(cells.order[cell]), int(cells.trade[cell])
+        got = int(cells.got_lots[cell])
+        story = (
+            f"{let_order(run, i)} Then a trade of {run.trades.size_lots[j]} lots at {run.trades.price_ticks[j]} ticks crosses it at {run.trades.ns[j]} ns, "
+            f"while it is live with {cells.leaves_lots[cell]} lots left, and nothing forbids the fill. Yet {f'only {got} lots' if got else 'nothing'} was filled."
+        )
+        return Claim("filled_lots", got, f"{cells.due_lots[cell]} at {run.trades.ns[j]} ns", "a trade crossed a live order", story)
+
+    return _on_cells(cells, rows, rows & cells.missed, rows & cells.undecided, tell,
+                     "trades of unknown aggressor, or several of one instant without trade_seq")
+
+
+def blocked_orders_end(run: Run) -> Ruling:
+    """Why: an order that the cap has cancelled is gone; if it fills later, the cap was only a pause.
+
+    Fails: under ``cap_action`` cancel, a fill of an order whose fill the cap had forbidden before.
+    Passes: the cap forbade a fill, and the order never filled again.
+    Unknown: the cap never surely forbade a fill.
+    Source: Lumiwealth/lumibot#439 and QuantConnect/Lean#5691 (orders that outlive the refusal).
+    """
+    cells = crossings(run)
+    ended = cells.short & (cells.got_lots == 0) & cells.blocked
+    broken = cells.gone & (cells.got_lots > 0)
+
+    def tell(cell: int) -> Claim:
+        i, j = int(cells.order[cell]), int(cells.trade[cell])
+        story = f"{let_order(run, i)} Then the cap forbade its fill, which cancelled it. Yet it fills at {run.trades.ns[j]} ns."
+        return Claim("filled_lots", int(cells.got_lots[cell]), "0", "the cap had cancelled the order", story)
+
+    return _on_cells(cells, ended | broken, broken, cells.perhaps_gone & (cells.got_lots > 0), tell,
+                     "whether the cap forbade an earlier fill hangs on the order of events in one instant")
+
+
+def _on_cells(cells: Crossings, rows: Mask, broken: Mask, undecided: Mask, tell: object, reason: str) -> Ruling:
+    """A ruling over cells, reported at the row of their order."""
+    at = np.flatnonzero(rows)
+    found = np.flatnonzero(broken)
+    count = int((undecided & ~broken).sum())
+    judged = max(len(at) - int((rows & undecided & ~broken).sum()), 0)
+    words = tell
+    assert callable(words)
+    return Ruling("orders", judged, cells.order[found], lambda k: words(int(found[k])), count, reason if count else "")

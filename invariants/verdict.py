@@ -1,0 +1,69 @@
+"""Three verdicts, and what a law says: a judgement with its findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Verdict(Enum):
+    """pass < unknown < fail; a law of another rule is not applicable, which is below all."""
+
+    NOT_APPLICABLE = "not applicable"
+    PASS = "pass"
+    UNKNOWN = "unknown"
+    FAIL = "fail"
+
+    @property
+    def rank(self) -> int:
+        """The place in the order of severity."""
+        return list(Verdict).index(self)
+
+    @staticmethod
+    def worst(verdicts: Iterable[Verdict]) -> Verdict:
+        """The most severe one; not applicable where there is none."""
+        return max(verdicts, key=lambda v: v.rank, default=Verdict.NOT_APPLICABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One broken row: where it stands, what is wrong, and the contradiction in prose."""
+
+    law: str
+    table: str
+    file: str
+    row: int | None
+    message: str
+    story: str
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.story}"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one law says of one run. ``findings`` may be capped; the counts never are.
+
+    ``judged``: rows decided; ``failed``: of these, broken; ``undecided``: rows that could not be
+    decided, for ``reason``; ``by_model``: deviations that the declared profile documents.
+    """
+
+    law: str
+    verdict: Verdict
+    judged: int = 0
+    failed: int = 0
+    undecided: int = 0
+    by_model: int = 0
+    reason: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+class LawBroken(AssertionError):
+    """A law does not hold. Every law has a subclass of its own, so that bugs are told apart."""
+
+    def __init__(self, judgement: Judgement) -> None:
+        self.judgement = judgement
+        lines = [f"{judgement.law}: {judgement.failed} of {judgement.judged} rows are broken"]
+        lines += [str(finding) for finding in judgement.findings[:3]]
+        super().__init__("\n".join(lines))

@@ -1,0 +1,323 @@
+"""One column of a table as it came, and its exact conversion to the columns of a ``Run``.
+
+Everything a table can be made of arrives here (numpy, pandas and Arrow dtypes, Python objects,
+decimals, text), and leaves as int64 or as an object array. A cell that cannot be read raises
+``InputError`` with its row; a number that no column of counts can hold is handed back as bad.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, Inexact, localcontext
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from simcore import grid
+from simcore.errors import InputError
+from simcore.grid import Ints, Mask, OffGridError, Step
+from simcore.units import EXACT, INT64_MAX
+
+ABSENT = -(2**63)
+NANOSECONDS = "whole nanoseconds (int64)"
+T = TypeVar("T")
+Bad = dict[int, tuple[Any, str]]
+"""Index of a cell to what it holds and what was wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """A column of ``table`` in ``file``.
+
+    ``kind`` is int, float, decimal (``values / 10**scale``), time (nanoseconds), bool or object.
+    ``rows`` are the rows in the file, from 1.
+    """
+
+    file: str
+    field: str
+    kind: str
+    values: npt.NDArray[Any]
+    null: Mask
+    rows: Ints
+    scale: int = 0
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def refuse(self, at: int, wanted: str) -> InputError:
+        """The error about the cell at index ``at``."""
+        return InputError(file=self.file, row=int(self.rows[at]), field=self.field, got=self.shown(at), wanted=wanted)
+
+    def shown(self, at: int) -> Any:
+        """The cell at index ``at`` as its author wrote it."""
+        if self.null[at]:
+            return None
+        value = self.values[at]
+        if self.kind == "decimal":
+            return Decimal(int(value)).scaleb(-self.scale, EXACT)
+        return value.item() if isinstance(value, np.generic) else value
+
+    def listed(self) -> list[Any]:
+        """The cells as Python objects, None where null."""
+        listed: list[Any] = self.values.tolist()
+        if self.kind == "decimal":
+            memo = _Memo[Any](lambda unscaled: Decimal(unscaled).scaleb(-self.scale, EXACT))
+            listed = [memo[unscaled] for unscaled in listed]
+        for at in np.flatnonzero(self.null):
+            listed[at] = None
+        return listed
+
+
+def cells_of(series: Any, *, file: str, field: str, rows: Ints) -> Cells:
+    """The cells of a pandas Series, whatever its dtype."""
+    kind, values, null, scale = _opened(series)
+    return Cells(file, field, kind, values, null, rows, scale)
+
+
+def _opened(series: Any) -> tuple[str, npt.NDArray[Any], Mask, int]:
+    dtype = series.dtype
+    if isinstance(dtype, pd.ArrowDtype):
+        return _arrow(pa.array(series))
+    if isinstance(dtype, np.dtype) and dtype.kind in "iufb":
+        return _numbers(series.to_numpy(), np.zeros(len(series), np.bool_))
+    if isinstance(dtype, pd.DatetimeTZDtype) or getattr(dtype, "kind", "") == "M":
+        return _arrow(pa.array(series))
+    if getattr(dtype, "kind", "") in tuple("iuf"):
+        null = series.isna().to_numpy()
+        return _numbers(series.fillna(0).to_numpy(dtype=dtype.numpy_dtype), null)
+    missing = not isinstance(dtype, np.dtype) and series.isna().to_numpy()
+    return _objects(list(series), missing)
+
+
+def _numbers(values: npt.NDArray[Any], null: Mask) -> tuple[str, npt.NDArray[Any], Mask, int]:
+    if values.dtype.kind == "b":
+        return "bool", values, null, 0
+    if values.dtype.kind == "f":
+        # the text of a narrower float is shorter than the text of the double it widens to
+        wide = values if values.dtype == np.float64 else np.array([float(str(v)) for v in values], np.float64)
+        return "float", wide, null, 0
+    if values.dtype.kind == "u" and len(values) and int(values.max()) > INT64_MAX:
+        return _objects(values.tolist(), null)
+    return "int", values.astype(np.int64), null, 0
+
+
+def _arrow(array: Any) -> tuple[str, npt.NDArray[Any], Mask, int]:
+    """An Arrow array, chunked or not; NaN is a value there, null is not."""
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    null = array.is_null().to_numpy(zero_copy_only=False)
+    kind = array.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return _numbers(array.fill_null(0).to_numpy(zero_copy_only=False), null)
+    if pa.types.is_timestamp(kind):
+        return _timestamps(array, null)
+    if pa.types.is_decimal128(kind):
+        unscaled = _unscaled(array, null)
+        if unscaled is not None:
+            return "decimal", unscaled, null, kind.scale
+    return _objects(array.to_pylist(), null)
+
+
+def _timestamps(array: Any, null: Mask) -> tuple[str, npt.NDArray[Any], Mask, int]:
+    try:
+        stamps = array.cast(pa.timestamp("ns")) if array.type.tz is None else array.cast(pa.timestamp("ns", "UTC"))
+    except pa.ArrowInvalid:
+        return _objects(array.to_pylist(), null)
+    return "time", stamps.cast(pa.int64()).fill_null(ABSENT).to_numpy(zero_copy_only=False), null, 0
+
+
+def _unscaled(array: Any, null: Mask) -> Ints | None:
+    """The 128-bit integers of a decimal array as int64, None where one does not fit."""
+    halves = np.frombuffer(array.buffers()[1], np.int64)[2 * array.offset : 2 * (array.offset + len(array))]
+    low, high = halves.reshape(-1, 2).T if len(halves) else (halves, halves)
+    low, high = np.where(null, 0, low), np.where(null, 0, high)
+    return low if bool((high == low >> 63).all()) else None
+
+
+def _objects(values: list[Any], missing: Any) -> tuple[str, npt.NDArray[Any], Mask, int]:
+    array = np.empty(len(values), np.object_)
+    array[:] = [v.item() if isinstance(v, np.generic) else v for v in values]
+    # a NaN among objects is a number that somebody computed; None, NA and NaT are holes
+    holes = [v is None or v is pd.NA or v is pd.NaT for v in values]
+    return "object", array, np.array(holes, np.bool_) | missing, 0
+
+
+def _is_nan(value: Any) -> bool:
+    return (isinstance(value, float) and value != value) or (isinstance(value, Decimal) and value.is_nan())  # noqa: PLR0124
+
+
+class _Memo(dict[Any, T], Generic[T]):
+    """Converts each distinct value once."""
+
+    def __init__(self, convert: Callable[[Any], T]) -> None:
+        super().__init__()
+        self.convert = convert
+
+    def __missing__(self, key: Any) -> T:
+        value = self[key] = self.convert(key)
+        return value
+
+
+def _each(
+    cells: Cells, convert: Callable[[Any], T], *, types: tuple[type, ...], wanted: str, null: T | None = None,
+    nullable: bool = False, bad: Bad | None = None, hole: T | None = None,
+) -> list[T]:
+    """Convert cell by cell: a wrong type, a null or a ``ValueError`` raises ``InputError`` with the row.
+
+    Where ``bad`` is given, an ``OffGridError`` is entered there and the cell becomes ``hole``.
+    """
+    memo, listed = _Memo(convert), cells.listed()
+    if nullable:
+        memo[None] = null  # type: ignore[assignment]
+    if set(map(type, listed)) <= {*types, type(None)} and (nullable or not cells.null.any()):
+        try:
+            return [memo[value] for value in listed]
+        except (ValueError, TypeError):
+            pass  # the loop below finds the row
+    out: list[Any] = []
+    for at, value in enumerate(listed):
+        if nullable and (value is None or _is_nan(value)):
+            out.append(null)
+            continue
+        if type(value) not in types:
+            raise cells.refuse(at, wanted)
+        try:
+            out.append(memo[value])
+        except OffGridError as error:
+            if bad is None:
+                raise cells.refuse(at, wanted) from None
+            bad[at] = (value, str(error))
+            out.append(hole)
+        except (ValueError, TypeError) as error:  # a signalling NaN cannot even be hashed
+            raise cells.refuse(at, str(error) if str(error) == grid.INSIDE else wanted) from None
+    return out
+
+
+def ints(cells: Cells, *, nullable: bool = False, wanted: str = NANOSECONDS) -> Ints:
+    """Whole numbers (int64, or integer text); ``ABSENT`` where null, if they may be."""
+    if cells.kind in ("int", "time") and (nullable or not cells.null.any()):
+        values = np.where(cells.null, ABSENT, cells.values).astype(np.int64)
+        for at in np.flatnonzero((values == ABSENT) & ~cells.null)[:1]:
+            raise cells.refuse(int(at), wanted)
+        return values
+    if cells.kind == "float" and nullable:
+        return _ints_of_floats(cells, wanted)
+    types = (int, str)
+    return np.array(_each(cells, _int_of, types=types, wanted=wanted, null=ABSENT, nullable=nullable), dtype=np.int64)
+
+
+def _ints_of_floats(cells: Cells, wanted: str) -> Ints:
+    """pandas turns a column of ints with holes into floats; only those that lost nothing are ints."""
+    null = cells.null | np.isnan(cells.values)
+    values = np.where(null, 0.0, cells.values)
+    for at in np.flatnonzero((np.abs(values) > 2**53) | (values != np.rint(values)))[:1]:
+        raise cells.refuse(int(at), f"{wanted}; where some are missing, a nullable Int64 column")
+    return np.where(null, ABSENT, values.astype(np.int64))
+
+
+def _int_of(value: int | str) -> int:
+    if isinstance(value, str) and not (value.strip().lstrip("+-").isdecimal() and value.isascii() and len(value) < 40):
+        raise ValueError(value)
+    number = int(value)
+    if not -INT64_MAX <= number <= INT64_MAX:
+        raise ValueError(number)
+    return number
+
+
+def words(cells: Cells, known: Mapping[Any, T], *, wanted: str, nullable: bool = False) -> list[T]:
+    """Words of a small vocabulary, in any case; ``known[None]`` where null."""
+    def look_up(value: int | str) -> T:
+        key = value.strip().casefold() if isinstance(value, str) else value
+        if key not in known:
+            raise ValueError(value)
+        return known[key]
+
+    return _each(cells, look_up, types=(int, str), wanted=wanted, null=known.get(None), nullable=nullable)
+
+
+def names(cells: Cells) -> npt.NDArray[np.object_]:
+    """Ids: ints or texts, none missing."""
+    def same(value: int | str) -> int | str:
+        if value == "":
+            raise ValueError(value)
+        return value
+
+    return _object_array(_each(cells, same, types=(int, str), wanted="an id: an int or a text"))
+
+
+def on_grid(cells: Cells, step: Step) -> tuple[Ints, Bad]:
+    """The cells in whole steps, and those that are not finite or off the grid (as 0)."""
+    bad: Bad = {}
+    if cells.kind in ("int", "float", "decimal") and not cells.null.any():
+        return _fast(cells, step, bad), bad
+    types = (int, float, Decimal, str)
+    counts = _each(cells, lambda v: grid.count_of(v, step), types=types, wanted=grid.FINITE, bad=bad, hole=0)
+    return np.array(counts, dtype=np.int64), bad
+
+
+def _fast(cells: Cells, step: Step, bad: Bad) -> Ints:
+    if cells.kind == "float":
+        finite = np.isfinite(cells.values)
+        counts = grid.of_floats(np.where(finite, cells.values, 0.0), step)
+        bad.update({int(at): (cells.shown(at), grid.FINITE) for at in np.flatnonzero(~finite)})
+    else:
+        counts = grid.of_ints(cells.values, cells.scale, step)
+    bad.update({int(at): (cells.shown(at), step.wanted) for at in np.flatnonzero(counts.off)})
+    for at in np.flatnonzero(counts.unsure):
+        counts.count[at] = _slow(cells, int(at), step, bad)
+    return counts.count
+
+
+def _slow(cells: Cells, at: int, step: Step, bad: Bad) -> int:
+    value = cells.shown(at)
+    try:
+        return grid.count_of(value, step)
+    except OffGridError as error:
+        bad[at] = (value, str(error))
+        return 0
+    except ValueError as error:
+        raise cells.refuse(at, str(error)) from None
+
+
+def amounts(cells: Cells, unit: Decimal) -> tuple[npt.NDArray[np.object_], Bad]:
+    """Money in units of ``unit`` (Decimal), None where null or a float NaN; bad where not finite."""
+    bad: Bad = {}
+
+    def in_units(value: Any) -> Decimal:
+        number = grid.number_of(value)
+        try:
+            with localcontext(EXACT):
+                return number / unit
+        except Inexact:
+            raise OffGridError(f"an amount that tick_size x lot_size {unit} divides exactly") from None
+
+    types = (int, float, Decimal, str)
+    listed = _each(cells, in_units, types=types, wanted=grid.FINITE, nullable=True, bad=bad)
+    return _object_array(listed), bad
+
+
+def decimals(cells: Cells) -> int:
+    """How many decimals the finite numbers of a column need; what is no number counts as none."""
+    if cells.kind == "int":
+        return 0
+    if cells.kind == "float":
+        return grid.decimals_of_floats(np.unique(cells.values[np.isfinite(cells.values) & ~cells.null]))
+    most = 0
+    for value in {v for v in cells.listed() if isinstance(v, int | float | Decimal | str) and not _is_nan(v)}:
+        try:
+            most = max(most, grid.decimals_of(value))
+        except ValueError:
+            continue  # whoever converts the column says what is wrong with this cell, and where
+    return most
+
+
+def _object_array(values: list[Any]) -> npt.NDArray[np.object_]:
+    array = np.empty(len(values), np.object_)
+    array[:] = values
+    return array

@@ -1,0 +1,295 @@
+"""Runs from pandas tables in native units, and back: the border between money and integers.
+
+Columns (prices and sizes in price and size units: int, float, Decimal or text):
+
+- ``trades``: ns, price, size, aggressor (+1/-1/0, buy/sell, or missing), optional seq
+- ``tops``: ns, bid, bid_size, ask, ask_size
+- ``orders``: order_id, side, price, size, submit_ns, optional live_ns, cancel_ns, end_ns, end
+- ``fills``: ns, order_id, side, price, size, optional ns_to, trade_seq, fee (currency)
+- ``positions``: ns, position
+
+Times are int64 nanoseconds since 1970 UTC, or datetimes (naive means UTC). Every table may carry
+``row``, the place of each row in the file it came from; otherwise rows count from 1. Other columns
+are left alone.
+
+Cells that no reading can save (missing, of a wrong type, unknown words, beyond int64) raise
+``InputError``. Numbers that are not finite or off the grid make a ``Rejected`` row. Everything
+else is loaded, however wrong: that is what the laws judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from decimal import Decimal, localcontext
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from simcore import cells as columns
+from simcore.cells import Bad, Cells, cells_of
+from simcore.errors import InputError
+from simcore.grid import Ints, Step
+from simcore.rules import DIALS, Rules
+from simcore.run import (
+    ABSENT, ENDS, PROVENANCES, Fills, Objects, Orders, Positions, Rejected, Run, Tops, Trades,
+)
+from simcore.units import EXACT, Instrument, decimal_of
+
+SIDES: dict[Any, int] = {1: 1, -1: -1, "buy": 1, "sell": -1, "b": 1, "s": -1, "1": 1, "+1": 1, "-1": -1}
+AGGRESSORS: dict[Any, int] = {**SIDES, 0: 0, "0": 0, "": 0, "unknown": 0, None: 0}
+ENDINGS: dict[Any, str] = {**{end: end for end in ENDS}, "": "", None: ""}
+STAMPS = ("submit_ns", "live_ns", "cancel_ns", "end_ns")
+UNJUDGED = "unjudged."
+"""Prefix of a reported figure whose meaning nobody knows: kept and listed, read by no law."""
+
+
+class Sheet:
+    """A table on its way in: reads its columns once and collects the rows that must be rejected."""
+
+    def __init__(self, frame: Any, table: str, file: str) -> None:
+        if not isinstance(frame, pd.DataFrame):
+            raise InputError(file=file, field=table, got=type(frame).__name__, wanted="a pandas DataFrame")
+        for name in frame.columns[frame.columns.duplicated()][:1]:
+            raise InputError(file=file, field=str(name), got="the column twice", wanted="one column of that name")
+        self.frame, self.table, self.file = frame, table, file
+        self.rows: Ints = np.arange(1, len(frame) + 1, dtype=np.int64)
+        self.bad: dict[int, Rejected] = {}
+        if "row" in frame.columns:
+            self.rows = columns.ints(self._cells("row"), wanted="a row number")
+
+    def has(self, field: str) -> bool:
+        """Whether there is such a column."""
+        return field in self.frame.columns
+
+    def _cells(self, field: str) -> Cells:
+        if not self.has(field):
+            got = ", ".join(map(str, self.frame.columns)) or "no columns"
+            raise InputError(file=self.file, field=field, got=got, wanted=f"a column {field!r}")
+        return cells_of(self.frame[field], file=self.file, field=field, rows=self.rows)
+
+    def _absent(self) -> Ints:
+        return np.full(len(self.frame), ABSENT, np.int64)
+
+    def ints(self, field: str) -> Ints:
+        """A required column of whole numbers or datetimes."""
+        return columns.ints(self._cells(field))
+
+    def maybe(self, field: str, *, wanted: str = columns.NANOSECONDS) -> Ints:
+        """An optional column of whole numbers: ``ABSENT`` where there is none."""
+        return columns.ints(self._cells(field), nullable=True, wanted=wanted) if self.has(field) else self._absent()
+
+    def counts(self, field: str, step: Step) -> Ints:
+        """A required column of prices or sizes, in whole steps."""
+        counts, bad = columns.on_grid(self._cells(field), step)
+        self._reject(field, bad)
+        return counts
+
+    def sides(self, field: str = "side") -> Ints:
+        """A required column of sides."""
+        wanted = "buy or sell (+1 or -1)"
+        return np.array(columns.words(self._cells(field), SIDES, wanted=wanted), dtype=np.int64)
+
+    def aggressors(self, field: str = "aggressor") -> Ints:
+        """A column of taker sides; 0 where unknown, and where there is no column."""
+        if not self.has(field):
+            return np.zeros(len(self.frame), np.int64)
+        wanted = "buy, sell or unknown (+1, -1 or 0)"
+        return np.array(columns.words(self._cells(field), AGGRESSORS, wanted=wanted, nullable=True), dtype=np.int64)
+
+    def ends(self) -> Objects:
+        """The end states, "" where unknown."""
+        if not self.has("end"):
+            return _objects([""] * len(self.frame))
+        wanted = f"one of {', '.join(ENDS)}, or nothing"
+        return _objects(columns.words(self._cells("end"), ENDINGS, wanted=wanted, nullable=True))
+
+    def ids(self) -> Objects:
+        """The required order ids."""
+        return columns.names(self._cells("order_id"))
+
+    def fees(self, unit: Decimal) -> Objects:
+        """The optional fees in ticks times lots, None where there is none."""
+        if not self.has("fee"):
+            return _objects([None] * len(self.frame))
+        fees, bad = columns.amounts(self._cells("fee"), unit)
+        self._reject("fee", bad)
+        return fees
+
+    def decimals(self, *names: str) -> int:
+        """How many decimals the finest number in these columns needs."""
+        return max((columns.decimals(self._cells(name)) for name in names), default=0)
+
+    def _reject(self, field: str, bad: Bad) -> None:
+        for at, (got, wanted) in bad.items():
+            self.bad.setdefault(at, Rejected(self.table, self.file, int(self.rows[at]), field, got, wanted))
+
+    def kept(self, *arrays: Any) -> list[Any]:
+        """The arrays without the rejected rows."""
+        if not self.bad:
+            return list(arrays)
+        keep = np.ones(len(self.frame), np.bool_)
+        keep[list(self.bad)] = False
+        return [array[keep] for array in arrays]
+
+    def rejected(self) -> list[Rejected]:
+        """The rejected rows in the order of the file."""
+        return [self.bad[at] for at in sorted(self.bad)]
+
+
+def trades_of(sheet: Sheet, instrument: Instrument) -> Trades:
+    """The tape's trades; ``seq`` counts them from 0 where the table has no such column."""
+    ns = sheet.ints("ns")
+    price, size = sheet.counts("price", _tick(instrument)), sheet.counts("size", _lot(instrument))
+    aggressor, seq = sheet.aggressors(), sheet.maybe("seq", wanted="a whole number (int64)")
+    seq = np.where(seq == ABSENT, np.arange(len(seq)), seq)
+    return Trades(*sheet.kept(ns, price, size, aggressor, seq, sheet.rows))
+
+
+def tops_of(sheet: Sheet, instrument: Instrument) -> Tops:
+    """The tops of book."""
+    tick, lot = _tick(instrument), _lot(instrument)
+    bid, ask = sheet.counts("bid", tick), sheet.counts("ask", tick)
+    bid_size, ask_size = sheet.counts("bid_size", lot), sheet.counts("ask_size", lot)
+    return Tops(*sheet.kept(sheet.ints("ns"), bid, bid_size, ask, ask_size, sheet.rows))
+
+
+def orders_of(sheet: Sheet, instrument: Instrument) -> Orders:
+    """Our orders, in the order of the table."""
+    ids, side, submit = sheet.ids(), sheet.sides(), sheet.ints("submit_ns")
+    price, size = sheet.counts("price", _tick(instrument)), sheet.counts("size", _lot(instrument))
+    live, cancel, end = (sheet.maybe(name) for name in STAMPS[1:])
+    return Orders(*sheet.kept(ids, side, price, size, submit, live, cancel, end, sheet.ends(), sheet.rows))
+
+
+def fills_of(sheet: Sheet, instrument: Instrument, orders: Orders) -> Fills:
+    """Our executions, in the order of the table, each with the first order of its id."""
+    ns, ids, side = sheet.ints("ns"), sheet.ids(), sheet.sides()
+    price, size = sheet.counts("price", _tick(instrument)), sheet.counts("size", _lot(instrument))
+    until, seq = sheet.maybe("ns_to"), sheet.maybe("trade_seq", wanted="a whole number (int64)")
+    with localcontext(EXACT):
+        fees = sheet.fees(instrument.tick_size * instrument.lot_size)
+    first: dict[Any, int] = {}
+    for at, name in enumerate(orders.order_id.tolist()):
+        first.setdefault(name, at)
+    order = np.array([first.get(name, -1) for name in ids.tolist()], dtype=np.int64)
+    until = np.where(until == ABSENT, ns, until)
+    return Fills(*sheet.kept(ns, until, order, ids, side, price, size, seq, fees, sheet.rows))
+
+
+def positions_of(sheet: Sheet, instrument: Instrument) -> Positions:
+    """The engine's own positions."""
+    return Positions(*sheet.kept(sheet.ints("ns"), sheet.counts("position", _lot(instrument)), sheet.rows))
+
+
+def run_from_frames(
+    *,
+    fills: pd.DataFrame,
+    orders: pd.DataFrame | None = None,
+    trades: pd.DataFrame | None = None,
+    tops: pd.DataFrame | None = None,
+    positions: pd.DataFrame | None = None,
+    rules: Rules | None = None,
+    instrument: Instrument | None = None,
+    reported: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, str] | None = None,
+    name: str = "run",
+    end_ns: int | None = None,
+    last_event_ns: int | None = None,
+    exit_code: int | None = None,
+    files: Mapping[str, str] | None = None,
+    inputs: Mapping[str, str] | None = None,
+    rejected: Iterable[Rejected] = (),
+) -> Run:
+    """A run from tables in native units; the module says which columns they have.
+
+    Without ``trades`` the run has no tape; without ``rules`` every dial is undeclared. ``files``
+    names each table (tape, quotes, orders, fills, positions) in findings; ``rejected`` are rows
+    that the caller could not read into the tables. Raises ``InputError``.
+    """
+    grid = instrument or Instrument()
+    given = {"tape": trades, "quotes": tops, "orders": orders, "fills": fills, "positions": positions}
+    names = {table: (files or {}).get(table, table) for table in given}
+    sheets = {t: Sheet(_EMPTY[t] if f is None else f, t, names[t]) for t, f in given.items()}
+    our_orders = orders_of(sheets["orders"], grid)
+    our_fills = fills_of(sheets["fills"], grid, our_orders)
+    tape, quotes = trades_of(sheets["tape"], grid), tops_of(sheets["quotes"], grid)
+    sampled = positions_of(sheets["positions"], grid)
+    bad = [row for sheet in sheets.values() for row in sheet.rejected()]
+    return Run(
+        tape, quotes, our_orders, our_fills,
+        rules=Rules(undeclared=frozenset(DIALS)) if rules is None else rules,
+        instrument=grid,
+        positions=sampled,
+        has_tape=trades is not None,
+        provenance=_provenance(orders, provenance),
+        reported=_reported(reported or {}, names["fills"] if files is None else files.get("reported", "reported")),
+        rejected=(*bad, *rejected),
+        read={table: len(frame) for table, frame in given.items() if frame is not None},
+        files={**names, **(files or {})},
+        inputs=dict(inputs or {}),
+        name=name, end_ns=end_ns, last_event_ns=last_event_ns, exit_code=exit_code,
+    )
+
+
+def _frame(*names: str) -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series([], dtype=object) for name in names})
+
+
+_EMPTY = {
+    "tape": _frame("ns", "price", "size"),
+    "quotes": _frame("ns", "bid", "bid_size", "ask", "ask_size"),
+    "orders": _frame("order_id", "side", "price", "size", "submit_ns"),
+    "fills": _frame("ns", "order_id", "side", "price", "size"),
+    "positions": _frame("ns", "position"),
+}
+
+
+def _provenance(orders: pd.DataFrame | None, given: Mapping[str, str] | None) -> dict[str, str]:
+    """Native for a column that is there, absent for one that is not, unless the author says more."""
+    has = () if orders is None else orders.columns
+    provenance = {stamp: "native" if stamp in has else "absent" for stamp in STAMPS}
+    for stamp, word in (given or {}).items():
+        if stamp not in STAMPS:
+            raise InputError(file="provenance", field=str(stamp), got=word, wanted=f"one of {', '.join(STAMPS)}")
+        if word not in PROVENANCES:
+            raise InputError(file="provenance", field=stamp, got=word, wanted=" or ".join(PROVENANCES))
+        provenance[stamp] = word
+    return provenance
+
+
+def _reported(totals: Mapping[str, Any], file: str) -> dict[str, Decimal]:
+    return {
+        key: value if key.startswith(UNJUDGED) and isinstance(value, Decimal)
+        else decimal_of(value, field=key, file=file)
+        for key, value in totals.items()
+    }
+
+
+def _tick(instrument: Instrument) -> Step:
+    return Step.of(instrument.tick_size, "tick_size")
+
+
+def _lot(instrument: Instrument) -> Step:
+    return Step.of(instrument.lot_size, "lot_size")
+
+
+def _objects(values: list[Any]) -> Objects:
+    array = np.empty(len(values), np.object_)
+    array[:] = values
+    return array
+
+
+def frames_of(run: Run) -> dict[str, pd.DataFrame]:
+    """The tables of a run in ticks and lots, one frame each; optional times are nullable Int64."""
+    tables = {name: getattr(run, name) for name in ("trades", "tops", "orders", "fills", "positions")}
+    return {name: _frame_of(table) for name, table in tables.items()}
+
+
+def _frame_of(table: Any) -> pd.DataFrame:
+    frame = pd.DataFrame({f.name: getattr(table, f.name) for f in fields(table)})
+    for name in ("live_ns", "cancel_ns", "end_ns", "trade_seq"):
+        if name in frame:
+            frame[name] = frame[name].astype("Int64").mask(frame[name] == ABSENT)
+    return frame

@@ -1,0 +1,92 @@
+"""What a relation is, and how two answers are compared."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from simcore import Fill, Scenario
+from simcore.errors import shorten
+
+Simulate = Callable[[Scenario], Iterable[Fill]]
+
+
+class RelationBroken(AssertionError):
+    """Two calls of a simulator contradict each other. Every relation has a subclass of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a relation found: a ``difference`` in words, or none; and whether it could look at all."""
+
+    applies: bool
+    reason: str = ""
+    difference: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Relation:
+    """One relation of section 4: it looks at a simulator's answers to related scenarios."""
+
+    compare: Callable[[Simulate, Scenario], Comparison]
+    statement: str
+
+    @cached_property
+    def name(self) -> str:
+        """The one name, that of the function."""
+        return self.compare.__name__
+
+    @cached_property
+    def doc(self) -> str:
+        """The function's documentation."""
+        return inspect.getdoc(self.compare) or ""
+
+    @cached_property
+    def error(self) -> type[RelationBroken]:
+        """The exception of this relation alone."""
+        name = "".join(word.capitalize() for word in self.name.split("_"))
+        return type(name, (RelationBroken,), {"__doc__": self.statement, "__module__": __name__})
+
+    def check(self, simulate: Simulate, scenario: Scenario) -> Comparison:
+        """Compare. A crash of the simulator is the caller's to catch."""
+        return self.compare(simulate, scenario)
+
+
+def skipped(reason: str) -> Comparison:
+    """The relation has nothing to say of this scenario."""
+    return Comparison(applies=False, reason=reason)
+
+
+def same(want: Sequence[Any], got: Sequence[Any], story: str) -> Comparison:
+    """Whether two answers are the same fills; the order inside one instant is free.
+
+    A fill is compared by instant, order, side, price and size, and by its fee where both have one.
+    """
+    left, right = _canonical(want), _canonical(got)
+    for place, (a, b) in enumerate(zip(left, right, strict=False), 1):
+        if a[:5] != b[:5] or (a[5] is not None and b[5] is not None and a[5] != b[5]):
+            return Comparison(applies=True, difference=f"{story} Then fill {place} is {_say(a)}. Yet it is {_say(b)}.")
+    if len(left) != len(right):
+        extra, word = (left[len(right)], "missing") if len(left) > len(right) else (right[len(left)], "too many")
+        return Comparison(applies=True, difference=f"{story} Then there are {len(left)} fills. Yet there are {len(right)}: {_say(extra)} is {word}.")
+    return Comparison(applies=True)
+
+
+def _canonical(fills: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Fills as comparable rows; what is no proper fill stays as it is, and differs from all others."""
+    rows = [(f.ns, f.order_id, f.side, f.price_ticks, f.size_lots, f.fee) if isinstance(f, Fill) else (f,) * 6 for f in fills]
+    return sorted(rows, key=lambda r: (_number(r[0]), str(type(r[1])), shorten(r[1]), _number(r[3]), _number(r[4])))
+
+
+def _number(value: Any) -> float | int:
+    return value if isinstance(value, int) else -1
+
+
+def _say(row: tuple[Any, ...]) -> str:
+    ns, order_id, side, price_ticks, size_lots, fee = (shorten(v, 40) for v in row)
+    side = getattr(row[2], "name", side)
+    fee = "" if row[5] is None else f", fee {row[5]}"
+    return f"order {order_id} {side} {size_lots} lots at {price_ticks} ticks at {ns} ns{fee}"

@@ -1,0 +1,318 @@
+"""Relations between two calls of one simulator. No reference is needed for any of them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from invariants.relations.comparing import Comparison, Simulate, same, skipped
+from simcore import Fill, Rules, Scenario, Side, Submit, TapeEvent, TopOfBook, Trade
+from simcore.units import INT64_MAX, LARGEST_LOTS
+
+_DAY_NS = 86_400_000_000_000
+_PRICES = ("price_ticks", "bid_ticks", "ask_ticks")
+_SIZES = ("size_lots", "bid_lots", "ask_lots")
+
+
+def rerun_is_identical(simulate: Simulate, scenario: Scenario) -> Comparison:
+    """A second call, and a call after another scenario was simulated, give the same fills."""
+    first = list(simulate(scenario))
+    again = same(first, list(simulate(scenario)), "Let the same scenario be simulated twice.")
+    if again.difference:
+        return again
+    other = _shifted(scenario, ns=_DAY_NS, ticks=1)
+    if other is not None:
+        list(simulate(other))
+    list(simulate(Scenario((), (), scenario.rules)))
+    return same(first, list(simulate(scenario)), "Let another scenario be simulated in between.")
+
+
+def prefix_is_stable(simulate: Simulate, scenario: Scenario) -> Comparison:
+    """Fills up to an instant do not change when the tape and the actions after it do: no look-ahead."""
+    times = sorted({e.ns for e in scenario.tape})
+    if len(times) < 2:
+        return skipped("fewer than two instants on the tape")
+    whole = list(simulate(scenario))
+    for cut_ns in times[:-1]:
+        want = _up_to(whole, cut_ns)
+        tape = tuple(e for e in scenario.tape if e.ns <= cut_ns)
+        actions = _with_submits(scenario, cut_ns)
+        found = same(want, _up_to(list(simulate(Scenario(tape, actions, scenario.rules))), cut_ns),
+                     f"Let everything after {cut_ns} ns be cut off.")
+        if found.difference:
+            return found
+        poison = tuple(_poisoned(e) if e.ns > cut_ns else e for e in scenario.tape)
+        found = same(want, _up_to(list(simulate(Scenario(poison, scenario.actions, scenario.rules))), cut_ns),
+                     f"Let every price after {cut_ns} ns be absurd.")
+        if found.difference:
+            return found
+    return Comparison(applies=True)
+
+
+def _up_to(fills: Iterable[Any], ns: int) -> list[Any]:
+    return [f for f in fills if not isinstance(f, Fill) or f.ns <= ns]
+
+
+def _with_submits(scenario: Scenario, cut_ns: int) -> tuple[Any, ...]:
+    """The actions up to an instant; a cancel whose submit was cut off goes with it."""
+    kept = [a for a in scenario.actions if a.ns <= cut_ns]
+    submitted = {a.order_id for a in kept if isinstance(a, Submit)}
+    return tuple(a for a in kept if a.order_id in submitted)
+
+
+def _poisoned(event: TapeEvent) -> TapeEvent:
+    if isinstance(event, Trade):
+        return replace(event, price_ticks=1 if event.price_ticks % 2 else 2**60, size_lots=2**30 + 1)
+    return TopOfBook(event.ns, 1, 1, 2**60, 1)
+
+
+def time_shift(simulate: Simulate, scenario: Scenario) -> Comparison:
+    """Moving every event by one constant moves every fill by it."""
+    found = Comparison(applies=False, reason="no room in int64")
+    for ns in (1, 1_000_003, _DAY_NS * 7 + 1):
+        moved = _shifted(scenario, ns=ns)
+        if moved is not None:
+            want = [replace(f, ns=f.ns + ns) if isinstance(f, Fill) else f for f in simulate(scenario)]
+            found = same(want, list(simulate(moved)), f"Let every event happen {ns} ns later.")
+            if found.difference:
+                return found
+    return found
+
+
+def price_shift(simulate: Simulate, scenario: Scenario) -> Comparison:
+    """Moving every price by one constant moves every fill's price by it."""
+    found = Comparison(applies=False, reason="no room in int64")
+    for ticks in (1, 1000):
+        moved = _shifted(scenario, ticks=ticks)
+        if moved is not None:
+            want = [replace(f, price_ticks=f.price_ticks + ticks, fee=None) if isinstance(f, Fill) else f for f in simulate(scenario)]
+            found = same(want, list(simulate(moved)), f"Let every price be {ticks} ticks higher.")
+            if found.difference:
+                return found
+    return found
+
+
+def _shifted(scenario: Scenario, *, ns: int = 0, ticks: int = 0) -> Scenario | None:
+    """The scenario moved in time and price; None where int64 has no room."""
+    events = (*scenario.tape, *scenario.actions)
+    latest_ns = max((e.ns for e in events), default=0)
+    highest = max((getattr(e, name) for e in events for name in _PRICES if hasattr(e, name)), default=0)
+    if latest_ns + ns > INT64_MAX or highest + ticks > INT64_MAX:
+        return None
+    return _each(scenario, lambda e: replace(e, ns=e.ns + ns, **{p: getattr(e, p) + ticks for p in _PRICES if hasattr(e, p)}), scenario.rules)
+
+
+def _each(scenario: Scenario, change: Any, rules: Rules) -> Scenario:
+    return Scenario(tuple(map(change, scenario.tape)), tuple(map(change, scenario.actions)), rules)
+
+
+def size_scale(simulate: Simulate, scenario: Scenario) -> Comparison:
+    """Multiplying every size, the cap and the initial position multiplies every fill's size."""
+    rules = scenario.rules
+    largest = sum(getattr(e, name) for e in (*scenario.tape, *scenario.actions) for name in _SIZES if hasattr(e, name))
+    for factor in (3, 2**20):
+        if factor * max(largest, abs(rules.initial_position_lots), rules.position_cap_lots or 0) > LARGEST_LOTS:
+            continue
+        cap_lots = None if rules.position_cap_lots is None else rules.position_cap_lots * factor
+        scaled = replace(rules, position_cap_lots=cap_lots, initial_position_lots=rules.initial_position_lots * factor)
+        if scaled != rules and not _free(simulate):
+            return skipped("the cap cannot be scaled: the simulator's rules are fixed")
+        bigger = _each(scenario, lambda e, k=factor: replace(e, **{n: getattr(e, n) * k for n in _SIZES if hasattr(e, n)}), scaled)
+        want = [replace(f, size_lots=f.size_lots * factor, fee=None) if isinstance(f, Fill) else f for f in simulate(scenario)]
+        found = same(want, list(simulate(bigger)), f"Let every size, cap and position be {factor} times as large.")
+        if found.difference:
+            return found
+    return Comparison(applies=True)
+
+
+def mirror(simulate: Simulate, scenario: Scenario) -> Comparison:
+    """Prices reflected, sides swapped and the position negated give the mirrored fills."""
+    rules = replace(scenario.rules, initial_position_lots=-scenario.rules.initial_position_lots)
+    if rules != scenario.rules and not _free(simulate):
+        return skipped("the initial position cannot be negated: the simulator's rules are fixed")
+    prices = [getattr(e, p) for e in (*scenario.tape, *scenario.actions) for p in _PRICES if hasattr(e, p)]
+    about = max(prices, default=1) + min(prices, default=1)
+    turned = _each(scenario, lambda e: _turn(e, about), rules)
+    want = [_turn(replace(f, fee=None), about) if isinstance(f, Fill) and f.side in (1, -1) else f for f in simulate(scenario)]
+    return same(want, list(simulate(turned)), "Let buys be sells, and prices be reflected.")
+
+
+def _turn(event: Any, about: int) -> Any:
+    if isinstance(event, TopOfBook):
+        return TopOfBook(event.ns, about - event.ask_ticks, event.ask_lots, about - event.bid_ticks, event.bid_lots)
+    changes: dict[str, Any] = {"price_ticks": about - event.price_ticks} if hasattr(event, "price_ticks") else {}
+    if hasattr(event, "side"):
+        changes["side"] = Side(-event.side)
+    if getattr(event, "aggressor", None) is not None:
+        changes["aggressor"] = Side(-event.aggressor)
+    return replace(event, **changes)
+
+
+def renamed_ids(simulate: Simulate, scenario: Scenario) -> Comparison:
+    """What an order is called changes nothing but the name on its fills."""
+    ids = [a.order_id for a in scenario.actions if isinstance(a, Submit)]
+    if not ids:
+        return skipped("no orders")
+    whole = list(simulate(scenario))
+    numbers = {old: 1_000_000 - i for i, old in enumerate(ids)}
+    words = {old: f"x{(i * 7919) % 1000:03}-{i}" for i, old in enumerate(ids)}
+    for names in (numbers, words) if _takes_text(simulate) else (numbers,):
+        actions = tuple(replace(a, order_id=names[a.order_id]) for a in scenario.actions)
+        want = [replace(f, order_id=names.get(f.order_id, f.order_id)) if isinstance(f, Fill) else f for f in whole]
+        found = same(want, list(simulate(Scenario(scenario.tape, actions, scenario.rules))), "Let the orders have other names.")
+        if found.difference:
+            return found
+    return Comparison(applies=True)
+
+
+def quiet_events(simulate: Simulate, scenario: Scenario) -> Comparison:
+    """Tops of book, and trades that cross nothing, fill nothing and change nothing."""
+    whole = list(simulate(scenario))
+    found = same(whole, list(simulate(replace(scenario, tape=_with_quiet_trades(scenario)))), "Let trades be added that cross no order.")
+    if found.difference or not _takes_tops(simulate):
+        return found
+    return same(whole, list(simulate(replace(scenario, tape=_with_tops(scenario)))), "Let tops of book be added, some of which cross our orders.")
+
+
+def _with_tops(scenario: Scenario) -> tuple[TapeEvent, ...]:
+    """A top of book before and after every event, around, on and across our limits."""
+    limits = [a.price_ticks for a in scenario.actions if isinstance(a, Submit)] or [100]
+    times = sorted({e.ns for e in (*scenario.tape, *scenario.actions)} | _boundaries(scenario))
+    tops = [TopOfBook(ns, max(limits[i % len(limits)] + (-2, 1, 5)[i % 3], 1), 1 + i, max(limits[i % len(limits)] + (-2, 1, 5)[i % 3], 1) + 1, 2)
+            for i, ns in enumerate(times)]
+    # sorting is stable: the added tops stand before and after the trades of their instant in turn
+    return tuple(sorted((*tops[::2], *scenario.tape, *tops[1::2]), key=lambda e: e.ns))
+
+
+def _boundaries(scenario: Scenario) -> set[int]:
+    """Instants of arrival and expiry, at which a timer might do something."""
+    rules = scenario.rules
+    found: set[int] = set()
+    for a in scenario.actions:
+        if isinstance(a, Submit):
+            found |= {a.ns + rules.latency_ns, a.ns + 1}
+            found |= set() if rules.ttl_ns is None else {a.ns + rules.ttl_ns}
+    return {ns for ns in found if ns <= INT64_MAX}
+
+
+def _with_quiet_trades(scenario: Scenario) -> tuple[TapeEvent, ...]:
+    """Trades at prices that no order reaches while any could be live; before the first submit, any."""
+    submits = [a for a in scenario.actions if isinstance(a, Submit)]
+    buys = [s.price_ticks for s in submits if s.side > 0]
+    sells = [s.price_ticks for s in submits if s.side < 0]
+    first_ns = min((s.ns for s in submits), default=0)
+    taker = Side.SELL if len(submits) % 2 else Side.BUY
+    early = [Trade(ns, price, 5, taker) for ns in (max(first_ns - 1, 0), first_ns) for price in (*buys[:2], *sells[:2])]
+    low, high = max(buys, default=0) + 1, min(sells, default=2**40)
+    between = [Trade(ns, price, 3, side) for ns in sorted({e.ns for e in scenario.tape} | _boundaries(scenario))
+               for price, side in ((low, Side.SELL), (high - 1, Side.BUY)) if low < high and price < high]
+    # an own buy at or above an own sell leaves no price that crosses nothing
+    return tuple(sorted((*early, *scenario.tape, *between), key=lambda e: e.ns))
+
+
+def unfillable_order(simulate: Simulate, scenario: Scenario) -> Comparison:
+    """Adding an order that no trade reaches changes no other fill."""
+    prices = [e.price_ticks for e in scenario.tape if isinstance(e, Trade)]
+    if not prices or not scenario.actions:
+        return skipped("no trades, or no orders")
+    whole = list(simulate(scenario))
+    low, high = min(prices) - 1, max(prices) + 1
+    for at in {0, len(scenario.actions) // 2, len(scenario.actions)}:
+        ns = scenario.actions[min(at, len(scenario.actions) - 1)].ns
+        extra = [Submit(ns, 900_001 + at, Side.SELL, high, 4)]
+        extra += [Submit(ns, 950_001 + at, Side.BUY, low, 4)] if low > 0 else []
+        actions = (*scenario.actions[:at], *extra, *scenario.actions[at:])
+        found = same(whole, list(simulate(Scenario(scenario.tape, actions, scenario.rules))), "Let orders be added that no trade reaches.")
+        if found.difference:
+            return found
+    return Comparison(applies=True)
+
+
+def chunked_tape(simulate: Simulate, scenario: Scenario) -> Comparison:
+    """Simulating in two pieces, with open orders and position carried over, changes nothing."""
+    rules = scenario.rules
+    times = sorted({e.ns for e in (*scenario.tape, *scenario.actions)})
+    if len(times) < 2:
+        return skipped("fewer than two instants")
+    if not _free(simulate):
+        return skipped("a position cannot be carried over: the simulator's rules are fixed")
+    if rules.cap_action == "cancel" and rules.position_cap_lots is not None:
+        return skipped("an order that the cap cancelled leaves no trace to carry over")
+    whole = list(simulate(scenario))
+    for cut_ns in times[1:]:
+        pieces = _cut(simulate, scenario, cut_ns)
+        if pieces is None:
+            return skipped("the first piece's fills are no fills to carry over")
+        found = same(whole, pieces, f"Let the run be cut before {cut_ns} ns, and what is open carried over.")
+        if found.difference:
+            return found
+    return Comparison(applies=True)
+
+
+def _cut(simulate: Simulate, scenario: Scenario, cut_ns: int) -> list[Any] | None:
+    """Fills of the two pieces, one after the other."""
+    tape = tuple(e for e in scenario.tape if e.ns < cut_ns)
+    first = list(simulate(Scenario(tape, _with_submits(scenario, cut_ns - 1), scenario.rules)))
+    if not all(isinstance(f, Fill) and isinstance(f.size_lots, int) for f in first):
+        return None
+    position_lots = scenario.rules.initial_position_lots + sum(f.side * f.size_lots for f in first)
+    if abs(position_lots) > LARGEST_LOTS:
+        return None
+    left = {a.order_id: a.size_lots for a in scenario.actions if isinstance(a, Submit)}
+    for f in first:
+        left[f.order_id] = left.get(f.order_id, 0) - f.size_lots
+    # open orders go on with their own submit time: age, latency and priority are all theirs
+    actions = tuple(replace(a, size_lots=left[a.order_id]) if isinstance(a, Submit) else a
+                    for a in scenario.actions if left[a.order_id] > 0)
+    rest = tuple(e for e in scenario.tape if e.ns >= cut_ns)
+    rules = replace(scenario.rules, initial_position_lots=position_lots)
+    return first + list(simulate(Scenario(rest, actions, rules)))
+
+
+def inputs_are_not_changed(simulate: Simulate, scenario: Scenario) -> Comparison:
+    """A simulator leaves the scenario that it was given as it was."""
+    before = copy.deepcopy(scenario)
+    list(simulate(scenario))
+    for name in ("tape", "actions", "rules"):
+        if getattr(before, name) != getattr(scenario, name):
+            return Comparison(applies=True, difference=f"Let a scenario be simulated. Then its {name} are as before. Yet they were changed.")
+    return Comparison(applies=True)
+
+
+def through_is_within_at(simulate: Simulate, scenario: Scenario) -> Comparison:
+    """``whole``, no cap: an order that fills under ``through`` also fills under ``at``, no later."""
+    rules = scenario.rules
+    if rules.sizing != "whole" or rules.position_cap_lots is not None:
+        return skipped("whole sizing without a cap only")
+    if not _free(simulate):
+        return skipped("cross cannot be changed: the simulator's rules are fixed")
+    through = _first_fills(simulate(replace(scenario, rules=replace(rules, cross="through"))))
+    at = _first_fills(simulate(replace(scenario, rules=replace(rules, cross="at"))))
+    for name, ns in through.items():
+        if name not in at or at[name] > ns:
+            when = f"at {at[name]} ns" if name in at else "never"
+            return Comparison(applies=True, difference=f"Let a trade at the limit suffice. Then order {name!r}, which a trade through it fills at {ns} ns, fills by then. Yet it fills {when}.")
+    return Comparison(applies=True)
+
+
+def _first_fills(fills: Iterable[Any]) -> dict[Any, int]:
+    first: dict[Any, int] = {}
+    for f in fills:
+        if isinstance(f, Fill):
+            first.setdefault(f.order_id, f.ns)
+    return first
+
+
+def _free(simulate: Simulate) -> bool:
+    """Whether the simulator follows the rules of the scenario (it declares none of its own)."""
+    return getattr(simulate, "rules", None) is None
+
+
+def _takes_text(simulate: Simulate) -> bool:
+    return bool(getattr(getattr(simulate, "supports", None), "str_ids", True))
+
+
+def _takes_tops(simulate: Simulate) -> bool:
+    return bool(getattr(getattr(simulate, "supports", None), "tops", True))

@@ -1,0 +1,212 @@
+"""Shrinking to the scenario that a person would write: deterministic, whatever found the failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields, replace
+from typing import Any
+
+from simcore import Action, InputError, Rules, Scenario, Side, Submit, TapeEvent, TopOfBook, Trade
+
+Event = TapeEvent | Action
+Fails = Callable[[Scenario], bool]
+
+_PLAIN_TICKS = 100
+_PRICE_FIELDS = ("price_ticks", "bid_ticks", "ask_ticks")
+_SIZE_FIELDS = ("size_lots", "bid_lots", "ask_lots")
+
+
+def minimise(scenario: Scenario, still_fails: Fails, *, keep_rules: bool = True, most_calls: int = 4000) -> Scenario:
+    """The smallest scenario found that still fails.
+
+    Tries, until nothing helps: fewer events, plain rules (unless ``keep_rules``), buys instead of
+    sells, plain ids, shorter waits, smaller sizes, prices near 100 and near each other. Every step
+    makes the scenario simpler by one total order, so it ends; ``most_calls`` bounds it anyway.
+    """
+    best = scenario
+    calls = 0
+    steps = (_fewer_events, *(() if keep_rules else (_plainer_rules,)), _mirrored, _plain_ids, _shorter_waits,
+             _plainer_prices, _smaller_sizes, _plainer_aggressors)
+    improved = True
+    while improved:
+        improved = False
+        for step in steps:
+            again = True
+            while again:
+                again = False
+                for candidate in step(best):
+                    if calls >= most_calls:
+                        return best
+                    calls += 1
+                    if still_fails(candidate):
+                        best, again, improved = candidate, True, True
+                        break
+    return best
+
+
+def _made(tape: Iterable[TapeEvent], actions: Iterable[Action], rules: Rules) -> Iterator[Scenario]:
+    """The scenario, if there can be one: a candidate may be no valid scenario at all."""
+    try:
+        yield Scenario(tuple(tape), tuple(actions), rules)
+    except InputError:
+        return
+
+
+def _fewer_events(s: Scenario) -> Iterator[Scenario]:
+    """Half of the events, a quarter ... one; an order goes with its cancels."""
+    count = len(s.tape) + len(s.actions)
+    width = count
+    while width:
+        for start in range(0, count, width):
+            cut = range(start, min(start + width, count))
+            tape = [e for i, e in enumerate(s.tape) if i not in cut]
+            actions = [a for i, a in enumerate(s.actions, len(s.tape)) if i not in cut]
+            submitted = {a.order_id for a in actions if isinstance(a, Submit)}
+            yield from _made(tape, [a for a in actions if a.order_id in submitted], s.rules)
+        width //= 2
+
+
+def _plainer_rules(s: Scenario) -> Iterator[Scenario]:
+    """One dial at its default, or without."""
+    plain = Rules()
+    for field in fields(Rules):
+        for value in (None, getattr(plain, field.name)) if field.name in ("ttl_ns", "position_cap_lots") else (getattr(plain, field.name),):
+            if getattr(s.rules, field.name) == value or getattr(s.rules, field.name) is None:
+                continue
+            yield Scenario(s.tape, s.actions, replace(s.rules, **{field.name: value}))
+
+
+def _mirrored(s: Scenario) -> Iterator[Scenario]:
+    """Sides swapped and prices reflected, where the first order sells."""
+    first = next((a for a in s.actions if isinstance(a, Submit)), None)
+    if first is None or first.side is Side.BUY:
+        return
+    prices = [getattr(e, name) for e in (*s.tape, *s.actions) for name in _PRICE_FIELDS if hasattr(e, name)]
+    about = max(prices) + min(prices)
+    rules = replace(s.rules, initial_position_lots=-s.rules.initial_position_lots)
+    if rules != s.rules:
+        return
+    yield from _made((_mirror(e, about) for e in s.tape), (_mirror(a, about) for a in s.actions), rules)
+
+
+def _mirror(event: Any, about: int) -> Any:
+    if isinstance(event, Trade):
+        taker = None if event.aggressor is None else Side(-event.aggressor)
+        return replace(event, price_ticks=about - event.price_ticks, aggressor=taker)
+    if isinstance(event, TopOfBook):
+        return TopOfBook(event.ns, about - event.ask_ticks, event.ask_lots, about - event.bid_ticks, event.bid_lots)
+    if isinstance(event, Submit):
+        return replace(event, side=Side(-event.side), price_ticks=about - event.price_ticks)
+    return event
+
+
+def _plain_ids(s: Scenario) -> Iterator[Scenario]:
+    """Ids 1, 2, 3 in the order of submission."""
+    names: dict[Any, int] = {}
+    for a in s.actions:
+        if isinstance(a, Submit):
+            names[a.order_id] = len(names) + 1
+    if any(old != new for old, new in names.items()):
+        yield Scenario(s.tape, tuple(replace(a, order_id=names[a.order_id]) for a in s.actions), s.rules)
+
+
+def _shorter_waits(s: Scenario) -> Iterator[Scenario]:
+    """The first event at zero, and each wait between two instants as short as it can be."""
+    times = sorted({e.ns for e in (*s.tape, *s.actions)})
+    if not times:
+        return
+    if times[0] > 0:
+        yield from _retimed(s, {t: t - times[0] for t in times})
+    for at in range(1, len(times)):
+        gap = times[at] - times[at - 1]
+        for shorter in _smaller(gap, 0):
+            yield from _retimed(s, {t: t - (gap - shorter if t >= times[at] else 0) for t in times})
+    # one instant alone: nearer to the one before, the later ones staying where they are
+    for at in range(1, len(times)):
+        for earlier in _smaller(times[at] - times[at - 1], 0):
+            yield from _retimed(s, {t: times[at - 1] + earlier if t == times[at] else t for t in times})
+    # one event alone: to the instant before its own
+    for i, event in enumerate((*s.tape, *s.actions)):
+        at = times.index(event.ns)
+        if at:
+            yield from _with(s, i, "ns", times[at - 1])
+
+
+def _retimed(s: Scenario, moved: dict[int, int]) -> Iterator[Scenario]:
+    yield from _made((replace(e, ns=moved[e.ns]) for e in s.tape), (replace(a, ns=moved[a.ns]) for a in s.actions), s.rules)
+
+
+def _smaller(value: int, low: int) -> Iterator[int]:
+    """Simpler values of a number: the least, then closer and closer to it from below."""
+    if value <= low:
+        return
+    yield low
+    if value > low + 1:
+        yield low + 1
+    step = (value - low) // 2
+    while step > 0:
+        if value - step > low + 1:
+            yield value - step
+        step //= 2
+
+
+def _smaller_sizes(s: Scenario) -> Iterator[Scenario]:
+    """Each size towards 1."""
+    for i, event in enumerate((*s.tape, *s.actions)):
+        for name in _SIZE_FIELDS:
+            if hasattr(event, name):
+                for size in _smaller(getattr(event, name), 1):
+                    yield from _with(s, i, name, size)
+    yield from _all_sizes(s)
+
+
+def _all_sizes(s: Scenario) -> Iterator[Scenario]:
+    """Every size less by one at once, which keeps their differences."""
+    def less(event: Any) -> Any:
+        return replace(event, **{n: max(getattr(event, n) - 1, 1) for n in _SIZE_FIELDS if hasattr(event, n)})
+
+    if any(getattr(e, n) > 1 for e in (*s.tape, *s.actions) for n in _SIZE_FIELDS if hasattr(e, n)):
+        yield from _made(map(less, s.tape), map(less, s.actions), s.rules)
+
+
+def _plainer_prices(s: Scenario) -> Iterator[Scenario]:
+    """The first limit at 100, and each other price nearer to it."""
+    first = next((a.price_ticks for a in s.actions if isinstance(a, Submit)), None)
+    if first is None:
+        return
+    if first != _PLAIN_TICKS:
+        off = _PLAIN_TICKS - first
+        yield from _made((_shifted(e, off) for e in s.tape), (_shifted(a, off) for a in s.actions), s.rules)
+        return
+    for i, event in enumerate((*s.tape, *s.actions)):
+        for name in _PRICE_FIELDS:
+            if hasattr(event, name):
+                away = getattr(event, name) - _PLAIN_TICKS
+                for nearer in _smaller(abs(away), 0):
+                    yield from _with(s, i, name, _PLAIN_TICKS + (nearer if away > 0 else -nearer))
+
+
+def _shifted(event: Any, ticks: int) -> Any:
+    return replace(event, **{name: getattr(event, name) + ticks for name in _PRICE_FIELDS if hasattr(event, name)})
+
+
+def _plainer_aggressors(s: Scenario) -> Iterator[Scenario]:
+    """An unknown aggressor where he does not matter; else a seller before a buyer."""
+    for i, event in enumerate(s.tape):
+        if isinstance(event, Trade) and event.aggressor is not None:
+            yield from _with(s, i, "aggressor", None)
+
+
+def _with(s: Scenario, i: int, name: str, value: Any) -> Iterator[Scenario]:
+    """The scenario with one field of its i-th event changed, sorted again."""
+    events: list[Any] = [*s.tape, *s.actions]
+    events[i] = replace(events[i], **{name: value})
+    tape = sorted(events[: len(s.tape)], key=lambda e: e.ns)
+    actions = sorted(events[len(s.tape):], key=lambda a: a.ns)
+    changed = Scenario(tuple(tape), tuple(actions), s.rules) if _is_valid(tape, actions, s.rules) else None
+    if changed is not None and (changed.tape, changed.actions) != (s.tape, s.actions):
+        yield changed
+
+
+def _is_valid(tape: list[TapeEvent], actions: list[Action], rules: Rules) -> bool:
+    return next(_made(tape, actions, rules), None) is not None

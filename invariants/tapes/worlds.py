@@ -1,0 +1,326 @@
+"""Scenarios decoded from bytes: a small world in which trades are aimed at the live orders.
+
+A gene is eight bytes: an operation, a target order, an instant, a price, a size and a side. Every
+choice is a place in a table whose first entry is the simplest, so that zero bytes make the plainest
+scenario, and a gene of operation 0 makes nothing: that is how Hypothesis shrinks it away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from invariants.tapes.supports import Supports
+from simcore import Cancel, Rules, Scenario, Side, Submit, TopOfBook, Trade
+
+GENE = 8
+HEADER = 4
+
+HOUR_NS = 3_600_000_000_000
+_EPOCHS = (10**12, 1_700_000_000_000_000_001, 10**12, 2**53 - 1, 1_767_571_200_123_456_789, 0, 2**53 + 1, 10**12)
+_PRICES = (100_000, 361_000, 1_000, 100_000, 2**31 - 3, 100_000, 2**53 + 1, 200)
+_UNITS = (1, 1, 1, 1, 1, 1, 2**31 - 1, 2**53 + 1)
+_ID_STYLES = 4
+_JUMP_TICKS = 37
+_APART_TICKS = 4 * _JUMP_TICKS
+_MOST_LOTS = 2**58
+
+
+@dataclass(slots=True)
+class _Draft:
+    """An order as it was planned: when it is live, if nothing fills it."""
+
+    name: int | str
+    side: Side
+    price_ticks: int
+    size_lots: int
+    submit_ns: int
+    effect_ns: int | None = None
+
+
+class Gene(NamedTuple):
+    """One gene's bytes by name."""
+
+    op: int
+    target: int
+    when: int
+    price: int
+    size: int
+    side: int
+    more: int
+    extra: int
+
+
+class World:
+    """Builds one scenario; every method adds events, none looks at a simulator."""
+
+    def __init__(self, rules: Rules, header: bytes, supports: Supports, max_events: int) -> None:
+        self.rules = rules
+        self.supports = supports
+        self.max_events = max_events
+        self.now_ns = _EPOCHS[header[0] % 8]
+        self.start_ns = self.now_ns
+        self.price_ticks = _PRICES[header[1] % 8]
+        self.unit_lots = self._unit(header[2])
+        self.id_style = header[3] % _ID_STYLES
+        # rule 9 does not say how a buy and a sell compare in price: keep own sides apart there
+        self.apart = rules.priority == "price-time" and rules.aggressor == "any"
+        self.orders: list[_Draft] = []
+        self.tape: list[Trade | TopOfBook] = []
+        self.actions: list[Submit | Cancel] = []
+
+    def _unit(self, byte: int) -> int:
+        cap_lots = self.rules.position_cap_lots
+        if cap_lots is not None:
+            return max(cap_lots // 5, 1) if cap_lots >= 2**30 else 1
+        return _UNITS[byte % 8] if self.supports.huge_sizes else 1
+
+    def grow(self, gene: Gene) -> None:
+        """Add what one gene says."""
+        if len(self.tape) + len(self.actions) >= self.max_events or gene.op % 20 == 0:
+            return
+        if not self.orders:
+            self.submit(gene)
+            if gene.op % 4 == 1:
+                return
+        _OPERATIONS[gene.op % 20](self, gene)
+
+    # --- operations ---
+
+    def submit(self, gene: Gene, *, like: _Draft | None = None, turned: bool = False) -> None:
+        """A new order; ``like`` another at its side and price, or ``turned`` to the other side."""
+        side = (Side.BUY, Side.SELL)[gene.side % 2]
+        target = self._target(gene)
+        if like is not None:
+            side, price_ticks = like.side, like.price_ticks
+        elif turned and target is not None and not self.apart:
+            side, price_ticks = Side(-target.side), target.price_ticks
+        else:
+            price_ticks = self._limit(gene, side, target)
+        ns = self._instant(gene, target) if target is not None else self.now_ns
+        name = self._name(len(self.orders))
+        draft = _Draft(name, side, price_ticks, self._order_size(gene, side, target), ns)
+        self.orders.append(draft)
+        self.actions.append(Submit(ns, name, side, draft.price_ticks, draft.size_lots))
+        self.now_ns = ns
+
+    def trade(self, gene: Gene, *, ns: int | None = None, sweep: bool = False) -> None:
+        """A trade aimed at the target: at a boundary of its life, at or near its limit."""
+        target = self.orders[-1 - gene.target % min(len(self.orders), 3)]
+        when = self._instant(gene, target) if ns is None else ns
+        price_ticks = max(target.price_ticks - target.side * _THROUGH[gene.price % 12], 1)
+        self._add_trade(when, price_ticks, self._trade_size(gene, target, sweep=sweep), self._taker(gene, target))
+
+    def fresh_trade(self, gene: Gene) -> None:
+        """A new order and a trade aimed at it."""
+        self.submit(gene)
+        self.trade(gene._replace(target=0, when=gene.more))
+
+    def cancel(self, gene: Gene) -> None:
+        """A cancel whose request, or whose effect, falls on a boundary."""
+        if not self.supports.cancels:
+            return
+        target = self.orders[-1 - gene.target % min(len(self.orders), 3)]
+        ns = self._instant(gene, target)
+        if gene.side % 2:
+            ns -= self.rules.cancel_latency_ns
+        ns = max(ns, 0)
+        self.actions.append(Cancel(ns, target.name))
+        if target.effect_ns is None and ns >= target.submit_ns:
+            target.effect_ns = ns + self.rules.cancel_latency_ns
+        self.now_ns = max(self.now_ns, ns)
+
+    def cancel_and_trade(self, gene: Gene) -> None:
+        """A cancel of the target, and a trade around the instant of its effect."""
+        self.cancel(gene)
+        target = self.orders[-1 - gene.target % min(len(self.orders), 3)]
+        effect_ns = self.now_ns if target.effect_ns is None else target.effect_ns
+        self.trade(gene, ns=max(effect_ns + (0, -1, 1)[gene.more % 3], 0))
+
+    def twin(self, gene: Gene) -> None:
+        """A second trade in the nanosecond of the last, equal to it or not."""
+        trades = [t for t in self.tape if isinstance(t, Trade)]
+        if not trades or not self.supports.same_instant:
+            self.trade(gene)
+            return
+        last = trades[-1]
+        if gene.more % 2:
+            self.trade(gene, ns=last.ns)
+        else:
+            self.tape.append(last)
+
+    def resubmit(self, gene: Gene) -> None:
+        """A new order at the side and price of the target, and a trade for either."""
+        self.submit(gene, like=self._target(gene))
+        self.trade(gene._replace(target=gene.extra, when=gene.more))
+
+    def crowd(self, gene: Gene) -> None:
+        """Two more orders beside the target, and one trade across all of them."""
+        like = self._target(gene)
+        self.submit(gene._replace(when=0), like=like if gene.extra % 2 else None)
+        self.submit(gene._replace(when=0, side=gene.side if self.apart else gene.extra // 2, size=gene.more, price=gene.extra // 4))
+        self.trade(gene._replace(target=0, when=gene.more, price=3 if gene.extra % 4 == 3 else gene.price), sweep=True)
+
+    def both_sides(self, gene: Gene) -> None:
+        """An order on the other side of the target, and a trade that crosses both if it can."""
+        self.submit(gene._replace(when=gene.extra), turned=True)
+        self.trade(gene._replace(target=0, when=gene.more, price=0))
+
+    def pile_up(self, gene: Gene) -> None:
+        """A trade, a submit and a cancel in one nanosecond, at a boundary of the target."""
+        target = self._target(gene)
+        assert target is not None, "grow submits first"
+        ns = self._instant(gene._replace(when=(5, 2, 8, 6)[gene.more % 4]), target)
+        self.trade(gene, ns=ns)
+        if self.supports.cancels:
+            self.actions.append(Cancel(ns, target.name))
+            if target.effect_ns is None and ns >= target.submit_ns:
+                target.effect_ns = ns + self.rules.cancel_latency_ns
+        self.submit(gene._replace(when=0), like=target if gene.extra % 2 else None)
+
+    def top(self, gene: Gene) -> None:
+        """A top of book, at times crossing our own quotes: it must fill nothing."""
+        if not self.supports.tops:
+            return
+        target = self._target(gene)
+        assert target is not None, "grow submits first"
+        ns = self._instant(gene, target)
+        bid_ticks = max(target.price_ticks - _THROUGH[gene.price % 12] * (1, -1)[gene.side % 2] - 1, 1)
+        self.tape.append(TopOfBook(ns, bid_ticks, gene.size + 1, bid_ticks + 1 + gene.more % 3, gene.extra + 1))
+
+    # --- choices ---
+
+    def _target(self, gene: Gene) -> _Draft | None:
+        return self.orders[-1 - gene.target % min(len(self.orders), 3)] if self.orders else None
+
+    def _name(self, n: int) -> int | str:
+        if self.id_style == 1 and self.supports.str_ids:
+            return f"O{n + 1}"
+        if self.id_style == 2:
+            return 1000 - 7 * n
+        if self.id_style == 3 and self.supports.str_ids:
+            return f"{chr(122 - n % 26)}{n}" if n % 2 else n
+        return n + 1
+
+    def _limit(self, gene: Gene, side: Side, target: _Draft | None) -> int:
+        base = self.price_ticks + (_APART_TICKS if self.apart and side is Side.SELL else 0)
+        if target is not None and (not self.apart or side is target.side):
+            base = target.price_ticks
+        offset = (0, 0, 1, -1, 2, 0, -2, 3)[gene.price % 8]
+        low = self.price_ticks - _JUMP_TICKS
+        if self.apart:
+            anchor = self.price_ticks + (_APART_TICKS if side is Side.SELL else 0)
+            return max(min(max(base + offset, anchor - 9), anchor + 9), 1)
+        return max(base + offset, low, 1)
+
+    def _instant(self, gene: Gene, target: _Draft | None) -> int:
+        if target is None:
+            return self.now_ns
+        choice = gene.when % 20
+        arrival_ns = target.submit_ns + self.rules.latency_ns
+        expiry_ns = None if self.rules.ttl_ns is None else target.submit_ns + self.rules.ttl_ns
+        if choice <= 1:
+            ns = self.now_ns + choice
+        elif choice <= 4:
+            ns = arrival_ns + _NEAR[choice - 2]
+        elif choice <= 7:
+            ns = (arrival_ns + 1 if expiry_ns is None else expiry_ns) + _NEAR[choice - 5]
+        elif choice <= 10:
+            ns = (arrival_ns if target.effect_ns is None else target.effect_ns) + _NEAR[choice - 8]
+        elif choice <= 13:
+            ns = target.submit_ns + _NEAR[choice - 11]
+        elif choice <= 16:
+            ns = self._middle(arrival_ns, expiry_ns, choice)
+        elif choice == 17:
+            ns = self.now_ns + HOUR_NS * (1 + gene.extra % 5)
+        else:
+            ns = max(self.now_ns, arrival_ns) + gene.extra
+        return max(ns, 0)
+
+    def _middle(self, arrival_ns: int, expiry_ns: int | None, choice: int) -> int:
+        end_ns = arrival_ns + 1000 if expiry_ns is None else max(expiry_ns, arrival_ns)
+        return max(arrival_ns + (end_ns - arrival_ns) * (choice - 13) // 4, self.now_ns if choice == 16 else 0)
+
+    def _order_size(self, gene: Gene, side: Side, target: _Draft | None) -> int:
+        unit = self.unit_lots
+        choice = gene.size % 12
+        cap_lots, start_lots = self.rules.position_cap_lots, self.rules.initial_position_lots
+        if choice in (4, 5, 6, 7) and cap_lots is not None:
+            working = sum(o.size_lots for o in self.orders if o.side is side) if choice > 5 else 0
+            size_lots = cap_lots - side * start_lots - working + choice % 2
+        elif choice == 8:
+            size_lots = abs(start_lots) + (gene.extra % 3 + 1) * unit
+        elif choice == 9 and target is not None:
+            size_lots = target.size_lots
+        elif choice == 10:
+            size_lots = 7 * unit + 1
+        elif choice == 11:
+            size_lots = 2 * unit - 1
+        else:
+            size_lots = (1, 2, 3, 5)[choice % 4] * unit
+        return min(max(size_lots, 1), _MOST_LOTS)
+
+    def _trade_size(self, gene: Gene, target: _Draft, *, sweep: bool) -> int:
+        quoted = sum(o.size_lots for o in self.orders[-4:]) if sweep else target.size_lots
+        choice = gene.size % 8 if sweep else gene.extra % 8
+        size_lots = (quoted, quoted - 1, quoted + 1, self.unit_lots, quoted // 2, 2 * quoted, quoted - target.size_lots, 1)[choice]
+        return min(max(size_lots, 1), _MOST_LOTS)
+
+    def _taker(self, gene: Gene, target: _Draft) -> Side | None:
+        choice = gene.side // 2 % 6
+        if choice == 3 and self.supports.unknown_aggressor:
+            return None
+        return target.side if choice == 2 else Side(-target.side)
+
+    def _add_trade(self, ns: int, price_ticks: int, size_lots: int, taker: Side | None) -> None:
+        self.tape.append(Trade(ns, price_ticks, size_lots, taker))
+        self.now_ns = max(self.now_ns, ns)
+
+    def scenario(self) -> Scenario:
+        """What was grown, each stream sorted by time, equal times as they came."""
+        tape = sorted(self.tape, key=lambda e: e.ns)
+        actions = sorted(self.actions, key=lambda a: a.ns)
+        if not self.supports.same_instant:
+            tape = _one_by_one(tape)
+        if not self.supports.actions_between_events:
+            actions = _at_events(actions, tape)
+        return Scenario(tuple(tape), tuple(actions), self.rules)
+
+
+_NEAR = (0, -1, 1)
+_THROUGH = (0, 1, -1, 0, _JUMP_TICKS, 0, 1, -1, 2, 0, -_JUMP_TICKS, 9)
+"""Ticks by which an aimed trade goes through its target's limit."""
+
+_OPERATIONS = (
+    World.submit,  # never reached: operation 0 grows nothing
+    World.submit, World.trade, World.cancel, World.fresh_trade, World.trade, World.cancel_and_trade,
+    World.twin, World.resubmit, World.crowd, World.both_sides, World.pile_up, World.top, World.trade,
+    World.fresh_trade, World.cancel_and_trade, World.crowd, World.fresh_trade, World.twin, World.crowd,
+)
+
+
+def _one_by_one(tape: list[Trade | TopOfBook]) -> list[Trade | TopOfBook]:
+    """Tape events of one instant moved apart, a nanosecond each."""
+    moved: list[Trade | TopOfBook] = []
+    for event in tape:
+        ns = event.ns if not moved else max(event.ns, moved[-1].ns + 1)
+        if isinstance(event, Trade):
+            moved.append(Trade(ns, event.price_ticks, event.size_lots, event.aggressor))
+        else:
+            moved.append(TopOfBook(ns, event.bid_ticks, event.bid_lots, event.ask_ticks, event.ask_lots))
+    return moved
+
+
+def _at_events(actions: list[Submit | Cancel], tape: list[Trade | TopOfBook]) -> list[Submit | Cancel]:
+    """Actions moved to the instant of the next tape event; those after the last are left out."""
+    moved: list[Submit | Cancel] = []
+    for action in actions:
+        ns = next((e.ns for e in tape if e.ns >= action.ns), None)
+        if ns is None:
+            continue
+        if isinstance(action, Submit):
+            moved.append(Submit(ns, action.order_id, action.side, action.price_ticks, action.size_lots))
+        else:
+            moved.append(Cancel(ns, action.order_id))
+    submitted = {a.order_id for a in moved if isinstance(a, Submit)}
+    return [a for a in moved if a.order_id in submitted]

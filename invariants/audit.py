@@ -23,12 +23,7 @@ class RunBroken(LawBroken):
         broken = [j for j in report.judgements if j.verdict is Verdict.FAIL]
         super().__init__(broken[0])
         self.report = report
-        self.args = ("\n".join(str(law_error(j)) for j in broken),)
-
-
-def law_error(judgement: Judgement) -> LawBroken:
-    """The words of one broken law."""
-    return LawBroken(judgement)
+        self.args = ("\n".join(str(LawBroken(judgement)) for judgement in broken),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +36,7 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """pass < unknown < fail; laws that do not apply have no say."""
+        """Pass < unknown < fail; laws that do not apply have no say."""
         worst = Verdict.worst(j.verdict for j in self.judgements)
         return Verdict.UNKNOWN if worst is Verdict.NOT_APPLICABLE else worst
 
@@ -69,18 +64,18 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as ``fillproof-report/1``."""
-        from invariants.report.as_json import report_dict
+        from invariants.report.as_json import report_dict  # noqa: PLC0415 - a report depends on this module
 
         return report_dict(self)
 
     def to_frame(self) -> pd.DataFrame:
         """One row per law."""
-        from invariants.report.as_html import report_frame
+        from invariants.report.as_html import report_frame  # noqa: PLC0415 - a report depends on this module
 
         return report_frame(self)
 
     def _repr_html_(self) -> str:
-        from invariants.report.as_html import report_html
+        from invariants.report.as_html import report_html  # noqa: PLC0415 - a report depends on this module
 
         return report_html(self)
 

@@ -32,7 +32,13 @@ def smells(run: Run) -> tuple[Smell, ...]:
 def _spread(values: Ints) -> tuple[tuple[str, float], ...]:
     """Minimum, p5, median, p95 and maximum."""
     low, p5, median, p95, high = np.quantile(values, [0, 0.05, 0.5, 0.95, 1])
-    return (("min", float(low)), ("p5", float(p5)), ("median", float(median)), ("p95", float(p95)), ("max", float(high)))
+    return (
+        ("min", float(low)),
+        ("p5", float(p5)),
+        ("median", float(median)),
+        ("p95", float(p95)),
+        ("max", float(high)),
+    )
 
 
 def _run_length(run: Run) -> Smell:
@@ -46,7 +52,9 @@ def _fill_ratio(run: Run) -> Smell | None:
     """Fills per trade of the tape."""
     if not len(run.trades):
         return None
-    return Smell("fill ratio of trades", "fraction", (("fills per trade", float(Fraction(len(run.fills), len(run.trades)))),))
+    return Smell(
+        "fill ratio of trades", "fraction", (("fills per trade", float(Fraction(len(run.fills), len(run.trades)))),)
+    )
 
 
 def _quote_age(run: Run) -> Smell | None:
@@ -71,7 +79,9 @@ def _at_cap(run: Run) -> Smell | None:
     if not rules.declares("position_cap_lots", "initial_position_lots") or rules.position_cap_lots is None:
         return None
     after = rules.initial_position_lots + running_sum(run.fills.side * run.fills.size_lots)
-    return Smell("share of fills at the cap", "fraction", (("share", float(np.mean(np.abs(after) == rules.position_cap_lots))),))
+    return Smell(
+        "share of fills at the cap", "fraction", (("share", float(np.mean(np.abs(after) == rules.position_cap_lots))),)
+    )
 
 
 def _distance(run: Run) -> Smell | None:
@@ -84,6 +94,10 @@ def _distance(run: Run) -> Smell | None:
     price = run.fills.price_ticks[found.fill]
     bps = (run.trades.price_ticks[found.trade] - price) / price * 1e4
     side = run.fills.side[found.fill]
-    values = [(f"{word} {what}", float(getattr(np, what)(bps[side == sign])))
-              for sign, word in ((1, "BUY"), (-1, "SELL")) if (side == sign).any() for what in ("min", "mean", "max")]
+    values = [
+        (f"{word} {what}", float(getattr(np, what)(bps[side == sign])))
+        for sign, word in ((1, "BUY"), (-1, "SELL"))
+        if (side == sign).any()
+        for what in ("min", "mean", "max")
+    ]
     return Smell("distance of the trade from the fill", "bps", tuple(values))

@@ -10,6 +10,21 @@ from simcore.scenario import Scenario
 from simcore.units import Instrument, Side
 
 __all__ = [
-    "Action", "Cancel", "Fill", "InputError", "Instrument", "Ledger", "OrderId", "Rules", "Run",
-    "Scenario", "Side", "Submit", "TapeEvent", "TopOfBook", "Trade", "presets", "simulate",
+    "Action",
+    "Cancel",
+    "Fill",
+    "InputError",
+    "Instrument",
+    "Ledger",
+    "OrderId",
+    "Rules",
+    "Run",
+    "Scenario",
+    "Side",
+    "Submit",
+    "TapeEvent",
+    "TopOfBook",
+    "Trade",
+    "presets",
+    "simulate",
 ]

@@ -8,7 +8,7 @@ decimals, text), and leaves as int64 or as an object array. A cell that cannot b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, Inexact, localcontext
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from simcore import grid
 from simcore.errors import InputError
@@ -213,7 +214,7 @@ def ints(cells: Cells, *, nullable: bool = False, wanted: str = NANOSECONDS) -> 
 
 
 def _ints_of_floats(cells: Cells, wanted: str) -> Ints:
-    """pandas turns a column of ints with holes into floats; only those that lost nothing are ints."""
+    """A DataFrame turns a column of ints with holes into floats; only those that lost nothing are ints."""
     null = cells.null | np.isnan(cells.values)
     values = np.where(null, 0.0, cells.values)
     for at in np.flatnonzero((np.abs(values) > 2**53) | (values != np.rint(values)))[:1]:
@@ -254,6 +255,8 @@ def names(cells: Cells) -> npt.NDArray[np.object_]:
 def on_grid(cells: Cells, step: Step) -> tuple[Ints, Bad]:
     """The cells in whole steps, and those that are not finite or off the grid (as 0)."""
     bad: Bad = {}
+    if cells.kind == "object" and not cells.null.any():
+        cells = _as_decimals(cells)
     if cells.kind in ("int", "float", "decimal") and not cells.null.any():
         return _fast(cells, step, bad), bad
     types = (int, float, Decimal, str)
@@ -261,14 +264,40 @@ def on_grid(cells: Cells, step: Step) -> tuple[Ints, Bad]:
     return np.array(counts, dtype=np.int64), bad
 
 
+def _as_decimals(cells: Cells) -> Cells:
+    """Plain decimal text and Decimals as one decimal column, where Arrow can hold them all."""
+    types = set(map(type, cells.values))
+    try:
+        array = pa.array(cells.values) if types in ({str}, {Decimal}) else None
+        if types == {str}:
+            array = _decimal_text(array)
+        if array is None or not pa.types.is_decimal128(array.type):
+            return cells
+        unscaled = _unscaled(array, cells.null)
+    except (pa.ArrowException, ArithmeticError, UnicodeError):
+        return cells  # something in it is no number: the cell-by-cell way says which, and in which row
+    if unscaled is None:
+        return cells
+    return replace(cells, kind="decimal", values=unscaled, scale=array.type.scale)
+
+
+def _decimal_text(array: Any) -> Any:
+    """Digits with at most one point among them as a decimal array; None where there is other text."""
+    if not pc.all(pc.match_substring_regex(array, r"^[+-]?\d{1,18}(\.\d{1,18})?$")).as_py():
+        return None
+    point = pc.find_substring(array, ".").to_numpy()
+    places = np.where(point < 0, 0, pc.binary_length(array).to_numpy() - point - 1)
+    return array.cast(pa.decimal128(38, int(places.max(initial=0))))
+
+
 def _fast(cells: Cells, step: Step, bad: Bad) -> Ints:
     if cells.kind == "float":
         finite = np.isfinite(cells.values)
         counts = grid.of_floats(np.where(finite, cells.values, 0.0), step)
-        bad.update({int(at): (cells.shown(at), grid.FINITE) for at in np.flatnonzero(~finite)})
+        bad.update({int(at): (cells.shown(int(at)), grid.FINITE) for at in np.flatnonzero(~finite)})
     else:
         counts = grid.of_ints(cells.values, cells.scale, step)
-    bad.update({int(at): (cells.shown(at), step.wanted) for at in np.flatnonzero(counts.off)})
+    bad.update({int(at): (cells.shown(int(at)), step.wanted) for at in np.flatnonzero(counts.off)})
     for at in np.flatnonzero(counts.unsure):
         counts.count[at] = _slow(cells, int(at), step, bad)
     return counts.count
@@ -307,7 +336,8 @@ def decimals(cells: Cells) -> int:
     if cells.kind == "int":
         return 0
     if cells.kind == "float":
-        return grid.decimals_of_floats(np.unique(cells.values[np.isfinite(cells.values) & ~cells.null]))
+        finite = np.isfinite(cells.values) & ~cells.null
+        return grid.decimals_of_floats(np.unique(np.compress(finite, cells.values)))
     most = 0
     for value in {v for v in cells.listed() if isinstance(v, int | float | Decimal | str) and not _is_nan(v)}:
         try:

@@ -33,7 +33,17 @@ from simcore.errors import InputError
 from simcore.grid import Ints, Step
 from simcore.rules import DIALS, Rules
 from simcore.run import (
-    ABSENT, ENDS, PROVENANCES, Fills, Objects, Orders, Positions, Rejected, Run, Tops, Trades,
+    ABSENT,
+    ENDS,
+    PROVENANCES,
+    Fills,
+    Objects,
+    Orders,
+    Positions,
+    Rejected,
+    Run,
+    Tops,
+    Trades,
 )
 from simcore.units import EXACT, Instrument, decimal_of
 
@@ -223,7 +233,7 @@ def run_from_frames(
         instrument=grid,
         positions=sampled,
         has_tape=trades is not None,
-        provenance=_provenance(orders, provenance),
+        provenance=provenance_of(() if orders is None else orders.columns, provenance),
         reported=_reported(reported or {}, names["fills"] if files is None else files.get("reported", "reported")),
         rejected=(*bad, *rejected),
         read={table: len(frame) for table, frame in given.items() if frame is not None},
@@ -246,9 +256,9 @@ _EMPTY = {
 }
 
 
-def _provenance(orders: pd.DataFrame | None, given: Mapping[str, str] | None) -> dict[str, str]:
+def provenance_of(has: Iterable[str], given: Mapping[str, str] | None) -> dict[str, str]:
     """Native for a column that is there, absent for one that is not, unless the author says more."""
-    has = () if orders is None else orders.columns
+    has = frozenset(has)
     provenance = {stamp: "native" if stamp in has else "absent" for stamp in STAMPS}
     for stamp, word in (given or {}).items():
         if stamp not in STAMPS:

@@ -155,7 +155,8 @@ def _preset(name: Any, instrument: Instrument | None) -> Rules:
         lot = (instrument or Instrument()).lot_size
         given["position_cap_lots"] = min(int(CAP_UNITS / lot), LARGEST_LOTS)
     undeclared = frozenset(given.pop("undeclared", []))
-    return Rules(**{k: None if v == "none" else v for k, v in given.items()}, undeclared=undeclared)
+    values: dict[str, Any] = {k: None if v == "none" else v for k, v in given.items()}
+    return Rules(**values, undeclared=undeclared)
 
 
 def _check_int(name: str, value: Any, low: int, high: int, *, optional: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
@@ -178,28 +178,41 @@ class Run:
         """
         orders, index = _orders(scenario)
         fills, rejected, count = _fills(answer, index)
-        trades = [(t.ns, t.price_ticks, t.size_lots, t.aggressor or 0, seq, seq + 1)
-                  for seq, t in enumerate(scenario.tape) if isinstance(t, Trade)]
-        tops = [(t.ns, t.bid_ticks, t.bid_lots, t.ask_ticks, t.ask_lots, seq + 1)
-                for seq, t in enumerate(scenario.tape) if isinstance(t, TopOfBook)]
+        trades = [
+            (t.ns, t.price_ticks, t.size_lots, t.aggressor or 0, seq, seq + 1)
+            for seq, t in enumerate(scenario.tape)
+            if isinstance(t, Trade)
+        ]
+        tops = [
+            (t.ns, t.bid_ticks, t.bid_lots, t.ask_ticks, t.ask_lots, seq + 1)
+            for seq, t in enumerate(scenario.tape)
+            if isinstance(t, TopOfBook)
+        ]
         read = {"tape": len(scenario.tape), "orders": len(orders), "fills": count}
         provenance = {"submit_ns": "native", "live_ns": "absent", "cancel_ns": "native", "end_ns": "absent"}
         return cls(
-            Trades(*_columns(trades, 6)), Tops(*_columns(tops, 6)), orders, fills, scenario.rules,
-            rejected=tuple(rejected), read=read, provenance=provenance,
-            files={"tape": "tape", "orders": "actions", "fills": "fills"}, **more,
+            Trades(*_columns(trades, 6)),
+            Tops(*_columns(tops, 6)),
+            orders,
+            fills,
+            scenario.rules,
+            rejected=tuple(rejected),
+            read=read,
+            provenance=provenance,
+            files={"tape": "tape", "orders": "actions", "fills": "fills"},
+            **more,
         )
 
     @classmethod
     def from_frames(cls, **frames: Any) -> Run:
         """A run from pandas tables in native units; see ``simcore.frames.run_from_frames``."""
-        from simcore.frames import run_from_frames
+        from simcore.frames import run_from_frames  # noqa: PLC0415 - pandas only where tables are
 
         return run_from_frames(**frames)
 
     def to_frames(self) -> dict[str, pd.DataFrame]:
         """The tables as pandas frames, in ticks and lots."""
-        from simcore.frames import frames_of
+        from simcore.frames import frames_of  # noqa: PLC0415 - same
 
         return frames_of(self)
 
@@ -208,7 +221,7 @@ def _column(values: Iterable[int]) -> Ints:
     return np.array(list(values), dtype=np.int64)
 
 
-def _columns(rows: list[tuple[int, ...]], width: int) -> Ints:
+def _columns(rows: Sequence[Sequence[int]], width: int) -> Ints:
     """Rows of integers as ``width`` columns."""
     return np.array(rows, dtype=np.int64).reshape(len(rows), width).T
 
@@ -235,8 +248,9 @@ def _orders(scenario: Scenario) -> tuple[Orders, dict[Any, int]]:
     side, price_ticks, size_lots, submit_ns, cancel_ns, row_ = _columns([tuple(r) for r in rows], 6)
     absent = np.full(len(rows), ABSENT)
     ids = objects(index)
-    return Orders(ids, side, price_ticks, size_lots, submit_ns, absent, cancel_ns, absent,
-                  objects([""] * len(rows)), row_), index
+    return Orders(
+        ids, side, price_ticks, size_lots, submit_ns, absent, cancel_ns, absent, objects([""] * len(rows)), row_
+    ), index
 
 
 def _fills(answer: Iterable[Any], index: Mapping[Any, int]) -> tuple[Fills, list[Rejected], int]:
@@ -256,11 +270,14 @@ def _fills(answer: Iterable[Any], index: Mapping[Any, int]) -> tuple[Fills, list
         ids.append(fill.order_id)
         fees.append(fill.fee)
     ns, ns_to, order, side, price_ticks, size_lots, seqs, row = _columns(rows, 8)
-    return (Fills(ns, ns_to, order, objects(ids), side, price_ticks, size_lots, seqs, objects(fees), row),
-            rejected, count)
+    return (
+        Fills(ns, ns_to, order, objects(ids), side, price_ticks, size_lots, seqs, objects(fees), row),
+        rejected,
+        count,
+    )
 
 
-def _malformed(fill: Any) -> tuple[str, Any, str] | None:
+def _malformed(fill: Any) -> tuple[str, Any, str] | None:  # noqa: PLR0911 - one return a field
     """The field that no column can hold, what it is and what was wanted."""
     if not isinstance(fill, Fill):
         return "fill", fill, "a simcore.Fill"
@@ -274,7 +291,8 @@ def _malformed(fill: Any) -> tuple[str, Any, str] | None:
         return "side", fill.side, "Side.BUY or Side.SELL"
     if fill.fee is not None and not (isinstance(fill.fee, Decimal) and fill.fee.is_finite()):
         return "fee", fill.fee, "a finite Decimal or None"
-    if fill.trade_seq is not None and (isinstance(fill.trade_seq, bool) or not isinstance(fill.trade_seq, int)
-                                       or not 0 <= fill.trade_seq <= INT64_MAX):
+    if fill.trade_seq is not None and (
+        isinstance(fill.trade_seq, bool) or not isinstance(fill.trade_seq, int) or not 0 <= fill.trade_seq <= INT64_MAX
+    ):
         return "trade_seq", fill.trade_seq, "an index in the tape, or None"
     return None

@@ -12,7 +12,13 @@ _CAP = ("position_cap_lots", "cap_action", "initial_position_lots")
 
 
 def _law(find: Find, statement: str, *needs: str, **only: Any) -> Law:
-    return Law(find, find.__module__.rpartition(".")[2], statement, {k: v if isinstance(v, tuple) else (v,) for k, v in only.items()}, needs)
+    return Law(
+        find,
+        find.__module__.rpartition(".")[2],
+        statement,
+        {k: v if isinstance(v, tuple) else (v,) for k, v in only.items()},
+        needs,
+    )
 
 
 LAWS: tuple[Law, ...] = (
@@ -27,16 +33,68 @@ LAWS: tuple[Law, ...] = (
     _law(lifecycle.no_double_fill, "an order is filled at most once (whole), never more than its size (else)"),
     _law(size.fill_size_equals_quote_size, "a fill is the whole order", sizing="whole"),
     _law(price.fill_price_equals_limit, "a fill is at the limit", pricing="limit"),
-    _law(price.fill_price_equals_trade, "a fill is at the price of its trade", "tape", "cross", "aggressor", pricing="improve"),
+    _law(
+        price.fill_price_equals_trade,
+        "a fill is at the price of its trade",
+        "tape",
+        "cross",
+        "aggressor",
+        pricing="improve",
+    ),
     _law(price.fill_respects_limit, "at the limit or better, and never better than the trade", "cross", "aggressor"),
-    _law(tape.fills_have_trades, "each fill has a trade at its instant that crosses its limit, of the right aggressor", "tape", "cross", "aggressor"),
+    _law(
+        tape.fills_have_trades,
+        "each fill has a trade at its instant that crosses its limit, of the right aggressor",
+        "tape",
+        "cross",
+        "aggressor",
+    ),
     _law(tape.trade_fills_an_order_once, "one trade fills one order at most once", "tape", "cross", "aggressor"),
-    _law(tape.trade_volume_is_not_oversold, "own fills do not exceed the volume that was traded", "tape", "cross", "aggressor", sizing=("trade", "shared")),
-    _law(tape.priority_is_respected, "no worse-placed own order is filled while a better one is passed over", "tape", *_WINDOW, *_CAP, "priority"),
-    _law(tape.crossed_orders_fill, "an order that a trade crossed while it was live was filled by it", "tape", *_WINDOW, *_CAP, "priority"),
-    _law(tape.blocked_orders_end, "an order that the cap cancelled never fills again", "tape", *_WINDOW, "priority", "initial_position_lots", cap_action="cancel", position_cap_lots=...),
-    _law(position.position_stays_within_cap, "after every fill the position is within the cap, or nearer zero", "initial_position_lots", position_cap_lots=...),
-    _law(position.position_sums_fills, "any reported position is the initial one plus the signed fills", "initial_position_lots"),
+    _law(
+        tape.trade_volume_is_not_oversold,
+        "own fills do not exceed the volume that was traded",
+        "tape",
+        "cross",
+        "aggressor",
+        sizing=("trade", "shared"),
+    ),
+    _law(
+        tape.priority_is_respected,
+        "no worse-placed own order is filled while a better one is passed over",
+        "tape",
+        *_WINDOW,
+        *_CAP,
+        "priority",
+    ),
+    _law(
+        tape.crossed_orders_fill,
+        "an order that a trade crossed while it was live was filled by it",
+        "tape",
+        *_WINDOW,
+        *_CAP,
+        "priority",
+    ),
+    _law(
+        tape.blocked_orders_end,
+        "an order that the cap cancelled never fills again",
+        "tape",
+        *_WINDOW,
+        "priority",
+        "initial_position_lots",
+        cap_action="cancel",
+        position_cap_lots=...,
+    ),
+    _law(
+        position.position_stays_within_cap,
+        "after every fill the position is within the cap, or nearer zero",
+        "initial_position_lots",
+        position_cap_lots=...,
+    ),
+    _law(
+        position.position_sums_fills,
+        "any reported position is the initial one plus the signed fills",
+        "initial_position_lots",
+    ),
     _law(accounting.orders_are_conserved, "submitted = filled + cancelled + expired + rejected + still open"),
     _law(accounting.cash_sums_fills, "cash is initial cash less signed notional less fees"),
     _law(accounting.fees_follow_schedule, "each fee is the declared rate of its notional"),

@@ -8,7 +8,7 @@ from decimal import Decimal, localcontext
 import numpy as np
 
 from invariants.laws.integrity import rejected_rows
-from invariants.laws.ruling import Claim, Ruling, let_order, nothing, rule_on, running_sum, then_fill, total
+from invariants.laws.ruling import Claim, Mask, Ruling, let_order, nothing, rule_on, running_sum, then_fill, total
 from invariants.laws.totals import Figure, reported_figure
 from simcore.ledger import fee_of
 from simcore.run import ABSENT, ENDS, Ints, Objects, Run
@@ -27,7 +27,7 @@ def orders_are_conserved(run: Run) -> Iterator[Ruling]:
     Source: nautechsystems/nautilus_trader#4062 (commands lost at shutdown), pgellert/matching-engine#2.
     """
     orders = run.orders
-    ended = np.isin(orders.end, ENDS) if len(orders) else np.empty(0, np.bool_)
+    ended = _ended(run)
     counted = [name for name in ENDS if f"orders_{name}" in run.reported]
     lost = [r for r in run.rejected if r.broken_law == "orders_are_conserved"]
     if not ended.any() and not counted and not lost:
@@ -39,13 +39,17 @@ def orders_are_conserved(run: Run) -> Iterator[Ruling]:
     for name in counted:
         count = int((orders.end == name).sum())
         figure = Figure(f"orders_{name}", run.reported[f"orders_{name}"])
-        yield figure.against(count, "counted from the rows") if ended.all() and len(orders) else nothing("reported", undecided=1, reason="orders without an end state")
+        yield (
+            figure.against(count, "counted from the rows")
+            if ended.all() and len(orders)
+            else nothing("reported", undecided=1, reason="orders without an end state")
+        )
     submits = run.reported.get("submits", Decimal(len(orders)) if len(orders) else None)
     if len(counted) == len(ENDS) and submits is not None:
         yield Figure("submits", submits).against(sum(run.reported[f"orders_{n}"] for n in ENDS), "sum of the ends")
 
 
-def _ends(run: Run, ended: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Ruling:
+def _ends(run: Run, ended: Mask) -> Ruling:
     orders, fills = run.orders, run.fills
     rows = np.flatnonzero(ended)
     known = fills.order >= 0
@@ -56,12 +60,27 @@ def _ends(run: Run, ended: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Ruling
     broken = np.where(says_filled, left != 0, left == 0) | ((orders.end == "rejected") & (filled != 0))
 
     def tell(i: int) -> Claim:
-        want = "filled" if left[i] == 0 else "an end with lots left" if not filled[i] else "an end of a partly filled order"
-        story = f"{let_order(run, i)} Then its fills add up to {filled[i]} lots, which leaves {left[i]}. Yet the run says that it ended {orders.end[i]}."
+        want = (
+            "filled"
+            if left[i] == 0
+            else "an end with lots left"
+            if not filled[i]
+            else "an end of a partly filled order"
+        )
+        story = (
+            f"{let_order(run, i)} Then its fills add up to {filled[i]} lots, which leaves {left[i]}. Yet the "
+            f"run says that it ended {orders.end[i]}."
+        )
         return Claim("end", orders.end[i], want, f"{left[i]} of {orders.size_lots[i]} lots are left", story)
 
-    return rule_on("orders", rows, broken[rows].astype(np.bool_), tell,
-                   undecided=int((~ended).sum()), reason="orders without an end state")
+    return rule_on(
+        "orders",
+        rows,
+        broken[rows].astype(np.bool_),
+        tell,
+        undecided=int((~ended).sum()),
+        reason="orders without an end state",
+    )
 
 
 def cash_sums_fills(run: Run) -> Iterator[Ruling]:
@@ -106,7 +125,10 @@ def fees_follow_schedule(run: Run) -> Iterator[Ruling]:
 
     def tell(row: int) -> Claim:
         want = due(row)
-        story = f"Let the fee be {rate} of the notional. {then_fill(run, row)} Then its fee is {want} tick-lots. Yet it is {fills.fee[row]}."
+        story = (
+            f"Let the fee be {rate} of the notional. {then_fill(run, row)} Then its fee is {want} tick-lots. "
+            f"Yet it is {fills.fee[row]}."
+        )
         return Claim("fee", str(fills.fee[row]), str(want), f"{rate} of the notional", story)
 
     yield rule_on("fills", rows, np.array([fills.fee[k] != due(k) for k in rows.tolist()], dtype=np.bool_), tell)
@@ -178,23 +200,34 @@ def run_is_complete(run: Run) -> Iterator[Ruling]:
     Unknown: neither an end nor an exit code was declared.
     Source: nkaz001/hftbacktest#312 (run aborts mid-way), nautechsystems/nautilus_trader#4062.
     """
+    ended = _ended(run)
     if run.end_ns is None and run.exit_code is None:
-        yield nothing("run", not_applicable="neither an end nor an exit code was declared") if not _has_ends(run) else nothing("run", undecided=1, reason="neither end_ns nor exit_code was declared")
+        yield nothing("run", undecided=1, reason=_NO_END) if ended.any() else nothing("run", not_applicable=_NO_END)
     if run.end_ns is not None:
         last_ns = _last_event_ns(run)
-        story = f"Let the run end at {run.end_ns} ns, as it declares. Then something is recorded up to there. Yet its last event is at {last_ns} ns."
+        story = (
+            f"Let the run end at {run.end_ns} ns, as it declares. Then something is recorded up to there. Yet "
+            f"its last event is at {last_ns} ns."
+        )
         claim = Claim("last_event_ns", last_ns, f"at least {run.end_ns}", "the declared end", story)
         yield _one(claim, broken=last_ns < run.end_ns)
     if run.exit_code is not None:
         story = f"Let the engine finish. Then it exits with 0. Yet it exited with {run.exit_code}."
         yield _one(Claim("exit_code", run.exit_code, "0", "", story), broken=run.exit_code != 0)
-    if _has_ends(run):
+    if ended.any():
         rows = np.arange(len(run.orders))
 
         def tell(i: int) -> Claim:
-            return Claim("end", run.orders.end[i], f"one of {', '.join(ENDS)}", "every order has an end", f"{let_order(run, i)} Then it was filled, cancelled, expired, rejected, or is open. Yet the run does not say which.")
+            return Claim(
+                "end",
+                run.orders.end[i],
+                f"one of {', '.join(ENDS)}",
+                "every order has an end",
+                f"{let_order(run, i)} Then it was filled, cancelled, expired, rejected, or is open. Yet the "
+                "run does not say which.",
+            )
 
-        yield rule_on("orders", rows, ~np.isin(run.orders.end, ENDS), tell)
+        yield rule_on("orders", rows, ~ended, tell)
 
 
 def _one(claim: Claim, *, broken: bool) -> Ruling:
@@ -202,14 +235,26 @@ def _one(claim: Claim, *, broken: bool) -> Ruling:
     return Ruling("run", 1, found, lambda _: claim)
 
 
-def _has_ends(run: Run) -> bool:
-    return bool(np.isin(run.orders.end, ENDS).any()) if len(run.orders) else False
+def _ended(run: Run) -> Mask:
+    """Orders whose end state is given."""
+    ends = run.orders.end
+    return np.isin(ends, ENDS) if (ends != "").any() else np.zeros(len(ends), dtype=np.bool_)
+
+
+_NO_END = "neither an end (end_ns) nor an exit code was declared"
 
 
 def _last_event_ns(run: Run) -> int:
     """The last instant of which the run speaks; what the author says it is, where he says it."""
     if run.last_event_ns is not None:
         return run.last_event_ns
-    columns = (run.trades.ns, run.tops.ns, run.fills.ns_to, run.positions.ns,
-               run.orders.submit_ns, run.orders.cancel_ns, run.orders.end_ns)
+    columns = (
+        run.trades.ns,
+        run.tops.ns,
+        run.fills.ns_to,
+        run.positions.ns,
+        run.orders.submit_ns,
+        run.orders.cancel_ns,
+        run.orders.end_ns,
+    )
     return max((int(c.max()) for c in columns if len(c)), default=ABSENT)

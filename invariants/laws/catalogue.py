@@ -59,8 +59,13 @@ class Law:
 
     def narrow(self, rules: Rules) -> Rules:
         """``rules`` with the dials turned so that the law applies."""
-        changes = {d: words[0] for d, words in self.only.items() if not _is_one_of(getattr(rules, d), words)}
-        return replace(rules, **{d: 5 if w is ... else w for d, w in changes.items()})
+        some = {"ttl_ns": rules.latency_ns + 5_000_000_000, "position_cap_lots": 10}
+        changes: dict[str, Any] = {
+            dial: some[dial] if words == (...,) else words[0]
+            for dial, words in self.only.items()
+            if not _is_one_of(getattr(rules, dial), words)
+        }
+        return replace(rules, **changes)
 
     def judge(self, run: Run, *, max_findings: int = MAX_FINDINGS) -> Judgement:
         """The law's verdict on a run. Never raises: a law that crashes is *unknown*, and says how."""
@@ -109,7 +114,9 @@ def _judgement(law: str, run: Run, rulings: list[Ruling], max_findings: int) -> 
     undecided = sum(r.undecided for r in rulings)
     findings: list[Finding] = []
     for ruling in rulings:
-        findings += [_finding(law, run, ruling, k) for k in range(min(len(ruling.broken), max_findings - len(findings)))]
+        findings += [
+            _finding(law, run, ruling, k) for k in range(min(len(ruling.broken), max_findings - len(findings)))
+        ]
     reasons = list(dict.fromkeys(r.reason for r in rulings if r.reason))
     absent = [r.not_applicable for r in rulings if r.not_applicable]
     if failed:
@@ -135,7 +142,12 @@ def _place(run: Run, ruling: Ruling, index: int) -> tuple[str, int | None]:
     """The table and the row in its file."""
     if ruling.table.startswith("rejected:"):
         return ruling.table.removeprefix("rejected:"), None
-    tables: dict[str, Any] = {"tape": run.trades, "quotes": run.tops, "orders": run.orders,
-                              "fills": run.fills, "positions": run.positions}
+    tables: dict[str, Any] = {
+        "tape": run.trades,
+        "quotes": run.tops,
+        "orders": run.orders,
+        "fills": run.fills,
+        "positions": run.positions,
+    }
     table = tables.get(ruling.table)
     return ruling.table, None if table is None else int(table.row[index])

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
-from invariants.laws.ruling import Mask, add, running_sum
+from invariants.laws.ruling import Mask, add, lengths, running_from_zero, starts, sum_within
 from simcore.rules import Rules
 from simcore.run import ABSENT, Ints, Objects, Run
 
@@ -42,13 +43,16 @@ class Causes:
 
     def trades_of(self, fill: int) -> Ints:
         """The trades that could cause ``fill``."""
-        return self.trade[self.fill == fill]
+        return np.asarray(self.trade[self.fill == fill])
 
 
 @lru_cache(maxsize=1)
 def causes(run: Run) -> Causes:
     """Join the fills of known orders to the trades that could cause them."""
     fills, trades, orders = run.fills, run.trades, run.orders
+    if not len(fills):
+        none, never = np.empty(0, np.int64), np.empty(0, np.bool_)
+        return Causes(none, none, never, never, never)
     first = np.searchsorted(trades.ns, fills.ns, "left")
     last = np.searchsorted(trades.ns, fills.ns_to, "right")
     present = last > first
@@ -119,18 +123,27 @@ class Crossings:
         """Cells in which it cannot be decided whether the order should have been filled."""
         maybe = ~self.sure & (self.got_lots < self.leaves_lots) & (self.got_lots == 0)
         clouded = ~self.allowed | self.perhaps_gone | self.volume_open
-        return ~self.gone & (maybe & ~self.blocked | (self.short & ~self.blocked & clouded))
+        return np.asarray(~self.gone & ~self.blocked & (maybe | (self.short & clouded)))
+
+
+_NONE, _NEVER = np.empty(0, np.int64), np.empty(0, np.bool_)
+_NO_CROSSINGS = Crossings(
+    _NONE, _NONE, _NONE, _NONE, _NONE, _NEVER, _NEVER, _NONE,
+    _NONE, _NONE, _NEVER, _NONE, _NEVER, _NEVER, _NEVER, _NEVER,
+)  # fmt: skip
 
 
 @lru_cache(maxsize=1)
 def crossings(run: Run) -> Crossings:
     """Join the orders to the trades that crossed them while they were live."""
     order, trade, sure = _pairs(run)
+    if not len(order):
+        return _NO_CROSSINGS
     trade_key, fill_key, exact = _keys(run)
     key = trade_key[trade]
     by_group = np.lexsort((trade, order, key))
     order, trade, sure, key = order[by_group], trade[by_group], sure[by_group], key[by_group]
-    first = _starts(key, order)
+    first = starts(key, order)
     cell_order, cell_trade, cell_key = order[first], trade[first], key[first]
     volume = _per_cell(np.add, np.where(sure, run.trades.size_lots[trade], 0), first)
     largest = _per_cell(np.maximum, np.where(sure, run.trades.size_lots[trade], 0), first)
@@ -144,15 +157,24 @@ def crossings(run: Run) -> Crossings:
 
 
 def _judged(
-    run: Run, order: Ints, trade: Ints, key: Ints, alone: Mask, sure: Mask,
-    leaves: Ints, got: Ints, volume: Ints, largest: Ints, fill_key: Ints,
+    run: Run,
+    order: Ints,
+    trade: Ints,
+    key: Ints,
+    alone: Mask,
+    sure: Mask,
+    leaves: Ints,
+    got: Ints,
+    volume: Ints,
+    largest: Ints,
+    fill_key: Ints,
 ) -> Crossings:
     rules = run.rules
     side = run.orders.side[order]
-    new = np.r_[True, key[1:] != key[:-1]] if len(key) else np.empty(0, np.bool_)
-    start = np.flatnonzero(new)
-    group = np.cumsum(new) - 1
-    rivals = np.diff(np.r_[start, len(key)])[group] if len(key) else group
+    start = starts(key)
+    count = lengths(start, len(key))
+    group = np.repeat(np.arange(len(start)), count)
+    rivals = count[group]
     better = _before(got, start, group)  # what better-placed orders took of the same trade
     signed = _before(side * got, start, group)
     base, low, high = _positions(run, key, fill_key)
@@ -179,9 +201,25 @@ def _judged(
     blocked = ~_allows(easiest, side, tried_least, rules)
     short = sure & (got < due)
     gone, perhaps = _gone(rules, order, short & (got == 0) & blocked, short & ~allowed, len(run.orders))
-    rank = np.arange(len(key)) - start[group] if len(key) else group
-    return Crossings(order, trade, group, rank, rivals, alone, sure, leaves, got, due, volume_open,
-                     position, allowed, blocked, gone, perhaps)
+    rank = np.arange(len(key)) - start[group]
+    return Crossings(
+        order,
+        trade,
+        group,
+        rank,
+        rivals,
+        alone,
+        sure,
+        leaves,
+        got,
+        due,
+        volume_open,
+        position,
+        allowed,
+        blocked,
+        gone,
+        perhaps,
+    )
 
 
 def _gone(rules: Rules, order: Ints, blocked: Mask, perhaps: Mask, orders: int) -> tuple[Mask, Mask]:
@@ -216,14 +254,12 @@ def _positions(run: Run, key: Ints, fill_key: Ints) -> tuple[Ints | Objects, Int
     """The position before each cell's instant, and the lowest and highest during it."""
     by_time = np.argsort(fill_key, kind="stable")
     signed = (run.fills.side * run.fills.size_lots)[by_time]
-    path = run.rules.initial_position_lots + np.r_[0, running_sum(signed)]
+    path = run.rules.initial_position_lots + running_from_zero(signed)
     first = np.searchsorted(fill_key[by_time], key, "left")
     last = np.searchsorted(fill_key[by_time], key, "right")
-    if not len(key):
-        return path[first], path[first], path[first]
     # reduceat over [first, last] pairs; the odd slots between pairs are thrown away
     slots = np.column_stack((first, last + 1)).ravel()
-    padded = np.r_[path, path[-1:]]
+    padded = np.append(path, path[-1])
     low = np.minimum.reduceat(padded, slots)[::2]
     high = np.maximum.reduceat(padded, slots)[::2]
     return path[first], low, high
@@ -253,8 +289,9 @@ def _windows(run: Run) -> tuple[Ints, Ints]:
     """For each order the half-open range of trades inside its live window, up to its last fill."""
     orders, rules, ns = run.orders, run.rules, run.trades.ns
     submit_ns = np.where(orders.submit_ns == ABSENT, 0, orders.submit_ns)
-    first = np.maximum(np.searchsorted(ns, submit_ns, "right"),
-                       np.searchsorted(ns, add(submit_ns, rules.latency_ns), "left"))
+    first = np.maximum(
+        np.searchsorted(ns, submit_ns, "right"), np.searchsorted(ns, add(submit_ns, rules.latency_ns), "left")
+    )
     last = np.full(len(orders), len(ns))
     if rules.ttl_ns is not None:
         side: str = "left" if rules.expiry_tie == "expire" else "right"
@@ -280,10 +317,7 @@ def _completed(run: Run) -> Ints:
         return end
     rows = rows[np.lexsort((fills.ns[rows], fills.order[rows]))]
     order = fills.order[rows]
-    filled = running_sum(fills.size_lots[rows])
-    start = np.flatnonzero(np.r_[True, order[1:] != order[:-1]])
-    base = np.repeat(np.where(start > 0, filled[start - 1], 0), np.diff(np.r_[start, len(order)]))
-    done = np.flatnonzero(filled - base >= run.orders.size_lots[order])
+    done = np.flatnonzero(sum_within(starts(order), fills.size_lots[rows]) >= run.orders.size_lots[order])
     last = np.searchsorted(run.trades.ns, fills.ns_to[rows[done]], "right")
     np.minimum.at(end, order[done], last)
     return end
@@ -297,8 +331,14 @@ def _keys(run: Run) -> tuple[Ints, Ints, Mask]:
     fills, trades = run.fills, run.trades
     place = np.searchsorted(trades.seq, fills.trade_seq)
     inside = np.minimum(place, max(len(trades) - 1, 0))
-    if len(trades) and len(fills) and bool(
-        np.all((trades.seq[inside] == fills.trade_seq) & (trades.ns[inside] == fills.ns) & (fills.ns == fills.ns_to)),
+    if (
+        len(trades)
+        and len(fills)
+        and bool(
+            np.all(
+                (trades.seq[inside] == fills.trade_seq) & (trades.ns[inside] == fills.ns) & (fills.ns == fills.ns_to)
+            ),
+        )
     ):
         return np.arange(len(trades)), inside, np.ones(len(trades), dtype=np.bool_)
     return trades.ns, fills.ns, np.zeros(len(trades), dtype=np.bool_)
@@ -306,10 +346,7 @@ def _keys(run: Run) -> tuple[Ints, Ints, Mask]:
 
 def _single(cell_key: Ints, key: Ints, trade: Ints) -> Mask:
     """Cells in whose instant one trade alone crossed any of our orders."""
-    if not len(key):
-        return np.empty(0, np.bool_)
-    new = np.r_[True, key[1:] != key[:-1]]
-    start = np.flatnonzero(new)
+    start = starts(key)
     one = np.minimum.reduceat(trade, start) == np.maximum.reduceat(trade, start)
     return np.asarray(one[np.searchsorted(key[start], cell_key)], dtype=np.bool_)
 
@@ -326,12 +363,11 @@ def _leaves_and_got(run: Run, order: Ints, key: Ints, fill_key: Ints) -> tuple[I
     """What each order had left before its cell, and what it got in it."""
     rows = np.flatnonzero(run.fills.order >= 0)
     width = len(run.trades) + len(rows) + 2
-    instants, place = np.unique(np.r_[key, fill_key[rows]], return_inverse=True)
-    del instants
+    _, place = np.unique(np.concatenate((key, fill_key[rows])), return_inverse=True)
     cell = order * width + place[: len(key)]
-    at = run.fills.order[rows] * width + place[len(key):]
+    at = run.fills.order[rows] * width + place[len(key) :]
     by_time = np.argsort(at, kind="stable")
-    filled = np.r_[0, running_sum(run.fills.size_lots[rows][by_time])]
+    filled = running_from_zero(run.fills.size_lots[rows][by_time])
     first, last = np.searchsorted(at[by_time], cell, "left"), np.searchsorted(at[by_time], cell, "right")
     opened = np.searchsorted(at[by_time], order * width, "left")
     got = filled[last] - filled[first]
@@ -341,22 +377,16 @@ def _leaves_and_got(run: Run, order: Ints, key: Ints, fill_key: Ints) -> tuple[I
 
 def _before(values: Ints, start: Ints, group: Ints) -> Ints:
     """Sum of the earlier values in the same group."""
-    sums = np.r_[0, running_sum(values)]
-    return np.asarray(sums[:-1] - sums[start][group]) if len(values) else values
+    sums = running_from_zero(values)
+    return np.asarray(sums[:-1] - sums[start][group])
 
 
 def _in_group(values: Ints, start: Ints, group: Ints) -> Ints:
-    return np.add.reduceat(values, start)[group] if len(values) else values
-
-
-def _starts(key: Ints, order: Ints) -> Ints:
-    if not len(key):
-        return np.empty(0, np.int64)
-    return np.flatnonzero(np.r_[True, (key[1:] != key[:-1]) | (order[1:] != order[:-1])])
+    return np.add.reduceat(values, start)[group]
 
 
 def _per_cell(how: np.ufunc, values: Ints | Mask, first: Ints) -> Ints:
-    return np.asarray(how.reduceat(values, first)) if len(first) else np.empty(0, np.int64)
+    return np.asarray(how.reduceat(values, first))
 
 
 def _crosses(rules: Rules, side: Ints, limit_ticks: Ints, price_ticks: Ints) -> Mask:
@@ -381,6 +411,5 @@ def _expand(first: Ints, last: Ints) -> tuple[Ints, Ints]:
 
 def _chunks(counts: Ints) -> list[slice]:
     """Rows in slices of at most ``_CHUNK`` pairs (or one row)."""
-    bins = np.cumsum(counts) // _CHUNK
-    edges = np.flatnonzero(np.r_[True, bins[1:] != bins[:-1], True]) if len(counts) else np.array([], np.int64)
-    return [slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    edges = [*starts(np.cumsum(counts) // _CHUNK).tolist(), len(counts)]
+    return [slice(a, b) for a, b in pairwise(edges)]

@@ -29,9 +29,9 @@ def values_are_valid(run: Run) -> Iterator[Ruling]:
     }
     for name, (table, *fields) in columns.items():
         values = np.array([getattr(table, field) for field in fields])
-        bad = values <= 0
+        bad = np.asarray(values <= 0)
         rows = np.arange(len(table))
-        yield rule_on(name, rows, bad.any(axis=0), partial(_not_positive, name, fields, values))
+        yield rule_on(name, rows, np.asarray(bad.any(axis=0)), partial(_not_positive, name, fields, values))
     yield from rejected_rows(run, "values_are_valid")
 
 
@@ -53,7 +53,9 @@ def rejected_rows(run: Run, law: str) -> Iterator[Ruling]:
 
 def _rejection(lost: list[Rejected], row: int) -> Claim:
     r = lost[row]
-    story = f"Let row {r.row} of {r.file} be part of the run. Then {r.field} is {r.wanted}. Yet it says {shorten(r.got)}."
+    story = (
+        f"Let row {r.row} of {r.file} be part of the run. Then {r.field} is {r.wanted}. Yet it says {shorten(r.got)}."
+    )
     return Claim(r.field, shorten(r.got), r.wanted, "", story)
 
 
@@ -76,12 +78,17 @@ def time_is_ordered(run: Run) -> Iterator[Ruling]:
         back = np.zeros(len(ns), dtype=np.bool_)
         # the end of a row against the start of the latest row before it: equal where times are exact
         back[1:] = ns[1:] < np.maximum.accumulate(run.fills.ns if table == "fills" else ns)[:-1]
-        yield rule_on(table, rows, back, partial(_backwards, table, field, dict(zip(rows.tolist(), ns.tolist(), strict=True))))
+        yield rule_on(
+            table, rows, back, partial(_backwards, table, field, dict(zip(rows.tolist(), ns.tolist(), strict=True)))
+        )
 
 
 def _backwards(table: str, field: str, times: dict[int, int], row: int) -> Claim:
     before = max(ns for at, ns in times.items() if at < row)
-    story = f"Let the {table} be in the order in which they happened. Then no row is earlier than {before} ns, which stands above it. Yet this one is at {times[row]} ns."
+    story = (
+        f"Let the {table} be in the order in which they happened. Then no row is earlier than {before} ns, "
+        f"which stands above it. Yet this one is at {times[row]} ns."
+    )
     return Claim(field, times[row], f"at least {before}", "a row above it is that late", story)
 
 
@@ -100,7 +107,9 @@ def order_ids_are_unique(run: Run) -> Ruling:
     def tell(row: int) -> Claim:
         name = shorten(ids[row])
         story = f"Let order {name} be submitted. Then the id is spent. Yet a second submit uses it."
-        return Claim("order_id", name, "an id never used before", f"orders row {run.orders.row[first[ids[row]]]} has it", story)
+        return Claim(
+            "order_id", name, "an id never used before", f"orders row {run.orders.row[first[ids[row]]]} has it", story
+        )
 
     return rule_on("orders", np.arange(len(ids)), again, tell)
 
@@ -123,11 +132,15 @@ def fills_have_orders(run: Run) -> Iterator[Ruling]:
     def tell(row: int) -> Claim:
         if orphan[row]:
             name = shorten(fills.order_id[row])
-            story = f"Let the orders be all that was submitted. Then a fill names one of them. Yet this one names {name}."
+            story = (
+                f"Let the orders be all that was submitted. Then a fill names one of them. Yet this one names {name}."
+            )
             return Claim("order_id", name, "the id of a submitted order", "", story)
         i = int(fills.order[row])
         story = f"{let_order(run, i)} Then its fills have its side. Yet it fills as {side_word(fills.side[row])}."
-        return Claim("side", side_word(fills.side[row]), side_word(orders.side[i]), f"order {orders.order_id[i]!r}", story)
+        return Claim(
+            "side", side_word(fills.side[row]), side_word(orders.side[i]), f"order {orders.order_id[i]!r}", story
+        )
 
     yield rule_on("fills", np.arange(len(fills)), orphan | turned, tell)
     yield from rejected_rows(run, "fills_have_orders")

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from invariants.laws.ruling import Claim, Mask, Ruling, add, fills_of_orders, let_order, rule_on, running_sum, then_fill
+from invariants.laws.ruling import (
+    Claim,
+    Mask,
+    Ruling,
+    add,
+    fills_of_orders,
+    let_order,
+    rule_on,
+    starts,
+    sum_within,
+    then_fill,
+)
 from simcore.run import ABSENT, Ints, Run
 
 
@@ -24,7 +35,9 @@ def fill_follows_submit(run: Run) -> Ruling:
         i = int(run.fills.order[row])
         want = f"more than {run.orders.submit_ns[i]}"
         story = f"{let_order(run, i)} {then_fill(run, row)} Yet it was not there to be filled until after its submit."
-        return Claim("ns", int(run.fills.ns_to[row]), want, f"order {run.orders.order_id[i]!r} is submitted then", story)
+        return Claim(
+            "ns", int(run.fills.ns_to[row]), want, f"order {run.orders.order_id[i]!r} is submitted then", story
+        )
 
     return rule_on("fills", rows, broken, tell, undecided=open_rows | ~(broken | late), reason=_NO_SUBMIT)
 
@@ -50,7 +63,9 @@ def latency_is_respected(run: Run) -> Ruling:
             f"{let_order(run, i)} Then it cannot fill before {arrival_ns} ns, {latency_ns} ns later. "
             f"Yet it fills at {run.fills.ns_to[row]} ns, {arrival_ns - int(run.fills.ns_to[row])} ns too early."
         )
-        return Claim("ns", int(run.fills.ns_to[row]), f"at least {arrival_ns}", f"submit + latency of {latency_ns} ns", story)
+        return Claim(
+            "ns", int(run.fills.ns_to[row]), f"at least {arrival_ns}", f"submit + latency of {latency_ns} ns", story
+        )
 
     return rule_on("fills", rows, broken, tell, undecided=open_rows | ~(broken | in_time), reason=_NO_SUBMIT)
 
@@ -65,7 +80,9 @@ def no_fill_after_cancel(run: Run) -> Ruling:
     """
     orders, fills, rules = run.orders, run.fills, run.rules
     cancelled = orders.cancel_ns != ABSENT
-    effect_ns = np.where(cancelled, add(np.maximum(orders.cancel_ns, 0), rules.cancel_latency_ns), np.iinfo(np.int64).max)
+    effect_ns = np.where(
+        cancelled, add(np.maximum(orders.cancel_ns, 0), rules.cancel_latency_ns), np.iinfo(np.int64).max
+    )
     inclusive = rules.cancel_tie == "cancel" and rules.cancel_latency_ns > 0
     rows = fills_of_orders(run)
     rows = rows[cancelled[fills.order[rows]]]
@@ -82,7 +99,14 @@ def no_fill_after_cancel(run: Run) -> Ruling:
         )
         return Claim("ns", int(fills.ns[row]), f"{sign} {effect_ns[i]}", "the cancel is effective", story)
 
-    ruling = rule_on("fills", rows, broken, tell, undecided=undecided, reason="the cancel takes effect inside the interval of the fill")
+    ruling = rule_on(
+        "fills",
+        rows,
+        broken,
+        tell,
+        undecided=undecided,
+        reason="the cancel takes effect inside the interval of the fill",
+    )
     # an order whose cancel kept it from filling is a row judged too: it could have been broken
     kept = int(cancelled.sum()) - len(np.unique(fills.order[rows]))
     return Ruling("fills", ruling.judged + kept, ruling.broken, ruling.tell, ruling.undecided, ruling.reason)
@@ -107,7 +131,10 @@ def no_fill_after_expiry(run: Run) -> Ruling:
         i = int(run.fills.order[row])
         expiry_ns = int(run.orders.submit_ns[i]) + ttl_ns
         sign = "less than" if run.rules.expiry_tie == "expire" else "at most"
-        story = f"{let_order(run, i)} Then it expires at {expiry_ns} ns, {ttl_ns} ns later. Yet it fills at {run.fills.ns[row]} ns."
+        story = (
+            f"{let_order(run, i)} Then it expires at {expiry_ns} ns, {ttl_ns} ns later. Yet it fills at "
+            f"{run.fills.ns[row]} ns."
+        )
         return Claim("ns", int(run.fills.ns[row]), f"{sign} {expiry_ns}", f"submit + ttl of {ttl_ns} ns", story)
 
     return rule_on("fills", rows, broken, tell, undecided=open_rows | ~(broken | in_time), reason=_NO_SUBMIT)
@@ -127,7 +154,7 @@ def no_double_fill(run: Run) -> Ruling:
     whole = run.rules.sizing == "whole" and run.rules.declares("sizing")
     amount = np.ones_like(order) if whole else run.fills.size_lots[rows]
     limit = np.ones(len(run.orders), np.int64) if whole else run.orders.size_lots
-    filled = _sum_within(order[by_order], amount[by_order])
+    filled = sum_within(starts(order[by_order]), amount[by_order])
     broken = np.zeros(len(rows), dtype=np.bool_)
     broken[by_order] = filled > limit[order[by_order]]
 
@@ -137,10 +164,25 @@ def no_double_fill(run: Run) -> Ruling:
         before = sum(int(run.fills.size_lots[k]) for k in earlier)
         size_lots = int(run.orders.size_lots[i])
         listed = ", ".join(f"{run.fills.size_lots[k]} lots at {run.fills.ns[k]} ns" for k in earlier) or "nothing"
-        story = f"{let_order(run, i)} Then {listed} filled it, and {max(size_lots - before, 0)} lots are left. Yet it fills again at {run.fills.ns[row]} ns."
+        story = (
+            f"{let_order(run, i)} Then {listed} filled it, and {max(size_lots - before, 0)} lots are left. Yet "
+            f"it fills again at {run.fills.ns[row]} ns."
+        )
         if earlier and whole:
-            return Claim("order_id", repr(run.orders.order_id[i]), "filled once", f"fills row {run.fills.row[earlier[0]]} filled it", story)
-        return Claim("size_lots", int(run.fills.size_lots[row]), f"at most {max(size_lots - before, 0)}", "what was left of the order", story)
+            return Claim(
+                "order_id",
+                repr(run.orders.order_id[i]),
+                "filled once",
+                f"fills row {run.fills.row[earlier[0]]} filled it",
+                story,
+            )
+        return Claim(
+            "size_lots",
+            int(run.fills.size_lots[row]),
+            f"at most {max(size_lots - before, 0)}",
+            "what was left of the order",
+            story,
+        )
 
     return rule_on("fills", rows, broken, tell)
 
@@ -155,14 +197,3 @@ def _submitted(run: Run) -> tuple[Ints, Ints, Mask]:
     unseen = run.provenance.get("submit_ns", "native") in ("nominal", "absent")
     absent = (submit_ns == ABSENT) | unseen
     return rows, np.where(absent, 0, submit_ns), absent
-
-
-def _sum_within(group: Ints, amount: Ints) -> Ints:
-    """Running sum inside each run of equal ``group`` (sorted), exact."""
-    sums = running_sum(amount)
-    starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]]) if len(group) else np.empty(0, np.int64)
-    base = np.zeros(len(group), dtype=sums.dtype)
-    if len(starts):
-        before = np.where(starts > 0, sums[starts - 1], 0)
-        base = np.repeat(before, np.diff(np.r_[starts, len(group)]))
-    return np.asarray(sums - base)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from invariants.laws.ruling import Claim, Ruling, nothing, rule_on, running_sum, then_fill
+from invariants.laws.ruling import Claim, Ruling, nothing, rule_on, running_from_zero, running_sum, then_fill
 from invariants.laws.totals import reported_figure
 from simcore.run import Run
 
@@ -29,7 +29,10 @@ def position_stays_within_cap(run: Run) -> Ruling:
     broken = ~(within | nearer).astype(np.bool_)
 
     def tell(row: int) -> Claim:
-        story = f"Let the position be {before[row]} lots and the cap {cap_lots}. {then_fill(run, row)} Yet that makes {after[row]} lots."
+        story = (
+            f"Let the position be {before[row]} lots and the cap {cap_lots}. {then_fill(run, row)} Yet that "
+            f"makes {after[row]} lots."
+        )
         return Claim("position_lots", int(after[row]), f"within {cap_lots}", f"before it {before[row]}", story)
 
     return rule_on("fills", np.arange(len(run.fills)), broken, tell)
@@ -49,17 +52,28 @@ def position_sums_fills(run: Run) -> Iterator[Ruling]:
         yield nothing("positions", not_applicable="no position was reported")
         return
     by_end = np.argsort(fills.ns_to, kind="stable")
-    signed = np.r_[0, running_sum((fills.side * fills.size_lots)[by_end])]
+    signed = running_from_zero((fills.side * fills.size_lots)[by_end])
     ended = np.searchsorted(fills.ns_to[by_end], samples.ns, "right")
     began = np.searchsorted(np.sort(fills.ns), samples.ns, "right")
     wanted = run.rules.initial_position_lots + signed[ended]
 
     def tell(row: int) -> Claim:
-        story = f"Let the position start at {run.rules.initial_position_lots} lots. Then the fills up to {samples.ns[row]} ns make it {wanted[row]}. Yet the run says {samples.position_lots[row]}."
-        return Claim("position_lots", int(samples.position_lots[row]), str(wanted[row]), "initial + signed fills", story)
+        story = (
+            f"Let the position start at {run.rules.initial_position_lots} lots. Then the fills up to "
+            f"{samples.ns[row]} ns make it {wanted[row]}. Yet the run says {samples.position_lots[row]}."
+        )
+        return Claim(
+            "position_lots", int(samples.position_lots[row]), str(wanted[row]), "initial + signed fills", story
+        )
 
-    yield rule_on("positions", np.arange(len(samples)), (samples.position_lots != wanted) & (began == ended), tell,
-                  undecided=began != ended, reason="a fill's interval contains the sample")
+    yield rule_on(
+        "positions",
+        np.arange(len(samples)),
+        (samples.position_lots != wanted) & (began == ended),
+        tell,
+        undecided=began != ended,
+        reason="a fill's interval contains the sample",
+    )
     if final is not None:
         lots = run.rules.initial_position_lots + int(signed[-1])
         yield final.against(run.instrument.size(lots), f"initial + signed fills of {len(fills)} fills")

@@ -24,7 +24,13 @@ def fill_price_equals_limit(run: Run) -> Ruling:
         i = int(run.fills.order[row])
         story = f"{let_order(run, i)} {then_fill(run, row)} Yet a maker trades at the price that he quoted."
         want = str(run.orders.price_ticks[i])
-        return Claim("price_ticks", int(run.fills.price_ticks[row]), want, f"the limit of order {run.orders.order_id[i]!r}", story)
+        return Claim(
+            "price_ticks",
+            int(run.fills.price_ticks[row]),
+            want,
+            f"the limit of order {run.orders.order_id[i]!r}",
+            story,
+        )
 
     return rule_on("fills", rows, run.fills.price_ticks[rows] != limit_ticks, tell)
 
@@ -75,10 +81,22 @@ def fill_respects_limit(run: Run) -> Ruling:
         got = int(fills.price_ticks[row])
         if fills.side[row] * (got - int(orders.price_ticks[i])) > 0:
             want = f"at {'most' if buy else 'least'} {orders.price_ticks[i]}"
-            return Claim("price_ticks", got, want, f"the limit of order {orders.order_id[i]!r}", f"{let_order(run, i)} {then_fill(run, row)} Yet that is beyond its limit.")
+            return Claim(
+                "price_ticks",
+                got,
+                want,
+                f"the limit of order {orders.order_id[i]!r}",
+                f"{let_order(run, i)} {then_fill(run, row)} Yet that is beyond its limit.",
+            )
         prices = run.trades.price_ticks[causes(run).trades_of(row)]
         best = int(prices.min() if buy else prices.max())
         want = f"at {'least' if buy else 'most'} {best}"
-        return Claim("price_ticks", got, want, "the best trade at its instant", f"{let_order(run, i)} {then_fill(run, row)} Yet the trades that could cause it reached only {best} ticks.")
+        return Claim(
+            "price_ticks",
+            got,
+            want,
+            "the best trade at its instant",
+            f"{let_order(run, i)} {then_fill(run, row)} Yet the trades that could cause it reached only {best} ticks.",
+        )
 
     return rule_on("fills", rows, beyond | too_good[rows], tell)

@@ -74,7 +74,7 @@ def rule_on(
 
 
 def add(left: Mask | Ints | int, right: Ints | int) -> Ints:
-    """left + right, stopping at the largest int64 instead of wrapping; both at least zero."""
+    """Left + right, stopping at the largest int64 instead of wrapping; both at least zero."""
     total = np.add(left, right, dtype=np.int64)
     return np.where(total < 0, np.iinfo(np.int64).max, total)
 
@@ -89,6 +89,39 @@ def running_sum(values: Ints) -> Ints | Objects:
 def total(values: Ints) -> int:
     """Sum as a Python integer, exact."""
     return int(running_sum(values)[-1]) if len(values) else 0
+
+
+def starts(*sorted_columns: Ints) -> Ints:
+    """Where a new group begins in rows that are sorted by these columns."""
+    first = sorted_columns[0]
+    new = np.ones(len(first), dtype=np.bool_)
+    new[1:] = first[1:] != first[:-1]
+    for column in sorted_columns[1:]:
+        new[1:] |= column[1:] != column[:-1]
+    return np.flatnonzero(new)
+
+
+def lengths(start: Ints, count: int) -> Ints:
+    """How many rows each group has, given where each begins."""
+    return np.diff(start, append=count)
+
+
+def sum_within(start: Ints, amount: Ints) -> Ints | Objects:
+    """Running sum inside each group, exact; ``start`` as ``starts`` gives it."""
+    sums = running_sum(amount)
+    if len(start) <= 1:
+        return sums
+    base = np.zeros(len(start), dtype=sums.dtype)
+    base[1:] = sums[start[1:] - 1]
+    return np.asarray(sums - np.repeat(base, lengths(start, len(amount))))
+
+
+def running_from_zero(values: Ints) -> Ints | Objects:
+    """Running sum with a leading zero: one longer than ``values``."""
+    sums = running_sum(values)
+    out = np.zeros(len(sums) + 1, dtype=sums.dtype)
+    out[1:] = sums
+    return np.asarray(out)
 
 
 def fills_of_orders(run: Run) -> Ints:

@@ -21,6 +21,8 @@ def fill_size_equals_quote_size(run: Run) -> Ruling:
         i = int(run.fills.order[row])
         story = f"{let_order(run, i)} {then_fill(run, row)} Yet a fill is the whole order."
         want = str(run.orders.size_lots[i])
-        return Claim("size_lots", int(run.fills.size_lots[row]), want, f"the size of order {run.orders.order_id[i]!r}", story)
+        return Claim(
+            "size_lots", int(run.fills.size_lots[row]), want, f"the size of order {run.orders.order_id[i]!r}", story
+        )
 
     return rule_on("fills", rows, run.fills.size_lots[rows] != quoted, tell)

@@ -7,7 +7,19 @@ from collections.abc import Iterator
 import numpy as np
 
 from invariants.laws.crossings import Crossings, causes, crossings
-from invariants.laws.ruling import Claim, Mask, Ruling, fills_of_orders, let_order, nothing, rule_on, side_word, then_fill
+from invariants.laws.ruling import (
+    Claim,
+    Mask,
+    Ruling,
+    fills_of_orders,
+    lengths,
+    let_order,
+    nothing,
+    rule_on,
+    side_word,
+    starts,
+    then_fill,
+)
 from simcore.run import ABSENT, Ints, Run
 
 
@@ -35,8 +47,14 @@ def fills_have_trades(run: Run) -> Ruling:
         story = f"{let_order(run, i)} {then_fill(run, row)} Yet {at}."
         return Claim("ns", int(run.fills.ns[row]), want, "only a trade fills", story)
 
-    return rule_on("fills", rows, broken, tell, undecided=found.perhaps[rows],
-                   reason="only a trade of unknown aggressor could have caused the fill")
+    return rule_on(
+        "fills",
+        rows,
+        broken,
+        tell,
+        undecided=found.perhaps[rows],
+        reason="only a trade of unknown aggressor could have caused the fill",
+    )
 
 
 def _trades_at(run: Run, row: int) -> str:
@@ -44,7 +62,10 @@ def _trades_at(run: Run, row: int) -> str:
     last = int(np.searchsorted(run.trades.ns, run.fills.ns_to[row], "right"))
     if first == last:
         return "no trade happened then"
-    listed = [f"{run.trades.size_lots[j]} lots at {run.trades.price_ticks[j]} by {_taker(run, j)}" for j in range(first, min(last, first + 3))]
+    listed = [
+        f"{run.trades.size_lots[j]} lots at {run.trades.price_ticks[j]} by {_taker(run, j)}"
+        for j in range(first, min(last, first + 3))
+    ]
     more = f" and {last - first - 3} more" if last - first > 3 else ""
     return f"the trades of that instant were {', '.join(listed)}{more}"
 
@@ -71,8 +92,17 @@ def trade_fills_an_order_once(run: Run) -> Ruling:
 
     def tell(row: int) -> Claim:
         i = int(fills.order[row])
-        story = f"{let_order(run, i)} {then_fill(run, row)} Yet {trades[row]} trade(s) could fill it then, and each had done so already."
-        return Claim("order_id", repr(fills.order_id[row]), "filled once by one trade", f"{trades[row]} trade(s) at {fills.ns[row]} ns", story)
+        story = (
+            f"{let_order(run, i)} {then_fill(run, row)} Yet {trades[row]} trade(s) could fill it then, and "
+            "each had done so already."
+        )
+        return Claim(
+            "order_id",
+            repr(fills.order_id[row]),
+            "filled once by one trade",
+            f"{trades[row]} trade(s) at {fills.ns[row]} ns",
+            story,
+        )
 
     return rule_on("fills", rows, broken, tell)
 
@@ -83,10 +113,9 @@ def _nth_of_its_kind(key: Ints) -> Ints:
         return np.empty(0, np.int64)
     by_key = np.lexsort(tuple(key.T))
     ordered = key[by_key]
-    new = np.r_[True, (ordered[1:] != ordered[:-1]).any(axis=1)]
-    start = np.flatnonzero(new)
+    start = starts(*ordered.T)
     nth = np.empty(len(key), np.int64)
-    nth[by_key] = np.arange(len(key)) - start[np.cumsum(new) - 1]
+    nth[by_key] = np.arange(len(key)) - np.repeat(start, lengths(start, len(key)))
     return nth
 
 
@@ -111,8 +140,17 @@ def trade_volume_is_not_oversold(run: Run) -> Ruling:
     def tell(row: int) -> Claim:
         i = int(run.fills.order[row])
         got, volume = over[row]
-        story = f"{let_order(run, i)} {then_fill(run, row)} That makes {got} lots of ours from trades that could fill them. Yet these traded {volume} lots."
-        return Claim("size_lots", int(run.fills.size_lots[row]), f"at most {max(volume - got + int(run.fills.size_lots[row]), 0)}", f"{volume} lots traded at {run.fills.ns[row]} ns", story)
+        story = (
+            f"{let_order(run, i)} {then_fill(run, row)} That makes {got} lots of ours from trades that could "
+            f"fill them. Yet these traded {volume} lots."
+        )
+        return Claim(
+            "size_lots",
+            int(run.fills.size_lots[row]),
+            f"at most {max(volume - got + int(run.fills.size_lots[row]), 0)}",
+            f"{volume} lots traded at {run.fills.ns[row]} ns",
+            story,
+        )
 
     return rule_on("fills", rows, broken, tell)
 
@@ -122,6 +160,8 @@ def _suspects(run: Run, rows: Ints) -> list[Ints]:
 
     A group whose sum fits into its smallest possible trade cannot be; that is nearly all of them.
     """
+    if not len(rows):
+        return []
     found = causes(run)
     fills = run.fills
     trade = found.trade
@@ -130,9 +170,7 @@ def _suspects(run: Run, rows: Ints) -> list[Ints]:
     parts = [fills.ns[rows]] if run.rules.sizing == "shared" else [fills.order[rows], fills.ns[rows]]
     by_group = np.lexsort(tuple(parts))
     ordered = np.column_stack(parts)[by_group]
-    if not len(rows):
-        return []
-    start = np.flatnonzero(np.r_[True, (ordered[1:] != ordered[:-1]).any(axis=1)])
+    start = starts(*ordered.T)
     size = np.add.reduceat(fills.size_lots[rows][by_group].astype(np.float64), start)
     least = np.minimum.reduceat(smallest[rows][by_group], start)
     groups = np.split(rows[by_group], start[1:])
@@ -184,16 +222,28 @@ def priority_is_respected(run: Run) -> Ruling:
 
     def tell(cell: int) -> Claim:
         i = int(cells.order[cell])
-        rivals = np.flatnonzero((cells.group == cells.group[cell]) & (cells.rank > cells.rank[cell]) & (cells.got_lots > 0))
+        rivals = np.flatnonzero(
+            (cells.group == cells.group[cell]) & (cells.rank > cells.rank[cell]) & (cells.got_lots > 0)
+        )
         w = int(cells.order[rivals[0]])
         j = int(cells.trade[cell])
         story = (
-            f"{let_order(run, i)} {let_order(run, w)} Then a trade at {run.trades.ns[j]} ns at {run.trades.price_ticks[j]} ticks crosses both, "
-            f"and by {run.rules.priority} {run.orders.order_id[i]!r} comes first. Yet {run.orders.order_id[w]!r} was filled and it was not."
+            f"{let_order(run, i)} {let_order(run, w)} Then a trade at {run.trades.ns[j]} ns at "
+            f"{run.trades.price_ticks[j]} ticks crosses both, "
+            f"and by {run.rules.priority} {run.orders.order_id[i]!r} comes first. Yet "
+            f"{run.orders.order_id[w]!r} was filled and it was not."
         )
-        return Claim("order_id", repr(run.orders.order_id[w]), f"after {run.orders.order_id[i]!r}", f"{run.rules.priority} priority", story)
+        return Claim(
+            "order_id",
+            repr(run.orders.order_id[w]),
+            f"after {run.orders.order_id[i]!r}",
+            f"{run.rules.priority} priority",
+            story,
+        )
 
-    return _on_cells(cells, contested, broken, undecided, tell, "several trades of one instant, and no trade_seq to tell them apart")
+    return _on_cells(
+        cells, contested, broken, undecided, tell, "several trades of one instant, and no trade_seq to tell them apart"
+    )
 
 
 def _worst_filled(cells: Crossings) -> Ints:
@@ -221,13 +271,27 @@ def crossed_orders_fill(run: Run) -> Ruling:
         i, j = int(cells.order[cell]), int(cells.trade[cell])
         got = int(cells.got_lots[cell])
         story = (
-            f"{let_order(run, i)} Then a trade of {run.trades.size_lots[j]} lots at {run.trades.price_ticks[j]} ticks crosses it at {run.trades.ns[j]} ns, "
-            f"while it is live with {cells.leaves_lots[cell]} lots left, and nothing forbids the fill. Yet {f'only {got} lots' if got else 'nothing'} was filled."
+            f"{let_order(run, i)} Then a trade of {run.trades.size_lots[j]} lots at "
+            f"{run.trades.price_ticks[j]} ticks crosses it at {run.trades.ns[j]} ns, "
+            f"while it is live with {cells.leaves_lots[cell]} lots left, and nothing forbids the fill. Yet "
+            f"{f'only {got} lots' if got else 'nothing'} was filled."
         )
-        return Claim("filled_lots", got, f"{cells.due_lots[cell]} at {run.trades.ns[j]} ns", "a trade crossed a live order", story)
+        return Claim(
+            "filled_lots",
+            got,
+            f"{cells.due_lots[cell]} at {run.trades.ns[j]} ns",
+            "a trade crossed a live order",
+            story,
+        )
 
-    return _on_cells(cells, rows, rows & cells.missed, rows & cells.undecided, tell,
-                     "trades of unknown aggressor, or several of one instant without trade_seq")
+    return _on_cells(
+        cells,
+        rows,
+        rows & cells.missed,
+        rows & cells.undecided,
+        tell,
+        "trades of unknown aggressor, or several of one instant without trade_seq",
+    )
 
 
 def blocked_orders_end(run: Run) -> Ruling:
@@ -244,11 +308,20 @@ def blocked_orders_end(run: Run) -> Ruling:
 
     def tell(cell: int) -> Claim:
         i, j = int(cells.order[cell]), int(cells.trade[cell])
-        story = f"{let_order(run, i)} Then the cap forbade its fill, which cancelled it. Yet it fills at {run.trades.ns[j]} ns."
+        story = (
+            f"{let_order(run, i)} Then the cap forbade its fill, which cancelled it. Yet it fills at "
+            f"{run.trades.ns[j]} ns."
+        )
         return Claim("filled_lots", int(cells.got_lots[cell]), "0", "the cap had cancelled the order", story)
 
-    return _on_cells(cells, ended | broken, broken, cells.perhaps_gone & (cells.got_lots > 0), tell,
-                     "whether the cap forbade an earlier fill hangs on the order of events in one instant")
+    return _on_cells(
+        cells,
+        ended | broken,
+        broken,
+        cells.perhaps_gone & (cells.got_lots > 0),
+        tell,
+        "whether the cap forbade an earlier fill hangs on the order of events in one instant",
+    )
 
 
 def _on_cells(cells: Crossings, rows: Mask, broken: Mask, undecided: Mask, tell: object, reason: str) -> Ruling:

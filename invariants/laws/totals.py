@@ -66,7 +66,10 @@ class Figure:
         """One row judged: whether ``exact`` rounds to the figure."""
         with localcontext(EXACT):
             off = abs(self.value - exact) > self.slack
-        story = f"Let the rows be what happened. Then {self.name} is {_plain(exact)} ({because}). Yet the run reports {_plain(self.value)}."
+        story = (
+            f"Let the rows be what happened. Then {self.name} is {_plain(exact)} ({because}). Yet the run "
+            f"reports {_plain(self.value)}."
+        )
         claim = Claim(self.name, _plain(self.value), _plain(exact), because, story)
         broken = np.zeros(1, np.int64) if off else np.empty(0, np.int64)
         return Ruling("reported", 1, broken, (lambda _: claim) if off else silent)
@@ -99,7 +102,11 @@ def totals_reconcile(run: Run) -> Iterator[Ruling]:
     for name in known:
         exact = _FROM_ROWS[name](run)
         figure = Figure(name, run.reported[name])
-        yield nothing("reported", undecided=1, reason=f"no rows to count for {name}") if exact is None else figure.against(exact, "counted from the rows")
+        yield (
+            nothing("reported", undecided=1, reason=f"no rows to count for {name}")
+            if exact is None
+            else figure.against(exact, "counted from the rows")
+        )
     between = list(_between(run))
     yield from between
     if not known and not between:

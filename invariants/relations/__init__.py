@@ -16,9 +16,13 @@ RELATIONS: tuple[Relation, ...] = (
     Relation(m.renamed_ids, "names of orders do not matter"),
     Relation(m.quiet_events, "tops of book, and trades that cross nothing, change nothing"),
     Relation(m.unfillable_order, "an order that cannot fill changes no other fill"),
-    Relation(m.chunked_tape, "a tape in two pieces gives the fills of the whole"),
+    Relation(m.chunked_tape, "a tape in two pieces gives the fills of the whole", {"cap_action": "rest"}),
     Relation(m.inputs_are_not_changed, "the scenario is left as it was"),
-    Relation(m.through_is_within_at, "what fills through fills at, no later (whole, no cap)"),
+    Relation(
+        m.through_is_within_at,
+        "what fills through fills at, no later (whole, no cap)",
+        {"sizing": "whole", "position_cap_lots": None},
+    ),
     Relation(equals_reference, "the fills are those of the reference simulator"),
 )
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from simcore import Fill, Scenario
+from simcore import Fill, Rules, Scenario
 from simcore.errors import shorten
 
 Simulate = Callable[[Scenario], Iterable[Fill]]
@@ -33,6 +33,7 @@ class Relation:
 
     compare: Callable[[Simulate, Scenario], Comparison]
     statement: str
+    only: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def name(self) -> str:
@@ -49,6 +50,10 @@ class Relation:
         """The exception of this relation alone."""
         name = "".join(word.capitalize() for word in self.name.split("_"))
         return type(name, (RelationBroken,), {"__doc__": self.statement, "__module__": __name__})
+
+    def narrow(self, rules: Rules) -> Rules:
+        """``rules`` with the dials turned so that the relation can look."""
+        return replace(rules, **self.only)
 
     def check(self, simulate: Simulate, scenario: Scenario) -> Comparison:
         """Compare. A crash of the simulator is the caller's to catch."""
@@ -71,13 +76,21 @@ def same(want: Sequence[Any], got: Sequence[Any], story: str) -> Comparison:
             return Comparison(applies=True, difference=f"{story} Then fill {place} is {_say(a)}. Yet it is {_say(b)}.")
     if len(left) != len(right):
         extra, word = (left[len(right)], "missing") if len(left) > len(right) else (right[len(left)], "too many")
-        return Comparison(applies=True, difference=f"{story} Then there are {len(left)} fills. Yet there are {len(right)}: {_say(extra)} is {word}.")
+        return Comparison(
+            applies=True,
+            difference=(
+                f"{story} Then there are {len(left)} fills. Yet there are {len(right)}: {_say(extra)} is {word}."
+            ),
+        )
     return Comparison(applies=True)
 
 
 def _canonical(fills: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Fills as comparable rows; what is no proper fill stays as it is, and differs from all others."""
-    rows = [(f.ns, f.order_id, f.side, f.price_ticks, f.size_lots, f.fee) if isinstance(f, Fill) else (f,) * 6 for f in fills]
+    rows = [
+        (f.ns, f.order_id, f.side, f.price_ticks, f.size_lots, f.fee) if isinstance(f, Fill) else (f,) * 6
+        for f in fills
+    ]
     return sorted(rows, key=lambda r: (_number(r[0]), str(type(r[1])), shorten(r[1]), _number(r[3]), _number(r[4])))
 
 

@@ -39,13 +39,19 @@ def prefix_is_stable(simulate: Simulate, scenario: Scenario) -> Comparison:
         want = _up_to(whole, cut_ns)
         tape = tuple(e for e in scenario.tape if e.ns <= cut_ns)
         actions = _with_submits(scenario, cut_ns)
-        found = same(want, _up_to(list(simulate(Scenario(tape, actions, scenario.rules))), cut_ns),
-                     f"Let everything after {cut_ns} ns be cut off.")
+        found = same(
+            want,
+            _up_to(list(simulate(Scenario(tape, actions, scenario.rules))), cut_ns),
+            f"Let everything after {cut_ns} ns be cut off.",
+        )
         if found.difference:
             return found
         poison = tuple(_poisoned(e) if e.ns > cut_ns else e for e in scenario.tape)
-        found = same(want, _up_to(list(simulate(Scenario(poison, scenario.actions, scenario.rules))), cut_ns),
-                     f"Let every price after {cut_ns} ns be absurd.")
+        found = same(
+            want,
+            _up_to(list(simulate(Scenario(poison, scenario.actions, scenario.rules))), cut_ns),
+            f"Let every price after {cut_ns} ns be absurd.",
+        )
         if found.difference:
             return found
     return Comparison(applies=True)
@@ -87,7 +93,10 @@ def price_shift(simulate: Simulate, scenario: Scenario) -> Comparison:
     for ticks in (1, 1000):
         moved = _shifted(scenario, ticks=ticks)
         if moved is not None:
-            want = [replace(f, price_ticks=f.price_ticks + ticks, fee=None) if isinstance(f, Fill) else f for f in simulate(scenario)]
+            want = [
+                replace(f, price_ticks=f.price_ticks + ticks, fee=None) if isinstance(f, Fill) else f
+                for f in simulate(scenario)
+            ]
             found = same(want, list(simulate(moved)), f"Let every price be {ticks} ticks higher.")
             if found.difference:
                 return found
@@ -101,7 +110,11 @@ def _shifted(scenario: Scenario, *, ns: int = 0, ticks: int = 0) -> Scenario | N
     highest = max((getattr(e, name) for e in events for name in _PRICES if hasattr(e, name)), default=0)
     if latest_ns + ns > INT64_MAX or highest + ticks > INT64_MAX:
         return None
-    return _each(scenario, lambda e: replace(e, ns=e.ns + ns, **{p: getattr(e, p) + ticks for p in _PRICES if hasattr(e, p)}), scenario.rules)
+    return _each(
+        scenario,
+        lambda e: replace(e, ns=e.ns + ns, **{p: getattr(e, p) + ticks for p in _PRICES if hasattr(e, p)}),
+        scenario.rules,
+    )
 
 
 def _each(scenario: Scenario, change: Any, rules: Rules) -> Scenario:
@@ -119,8 +132,13 @@ def size_scale(simulate: Simulate, scenario: Scenario) -> Comparison:
         scaled = replace(rules, position_cap_lots=cap_lots, initial_position_lots=rules.initial_position_lots * factor)
         if scaled != rules and not _free(simulate):
             return skipped("the cap cannot be scaled: the simulator's rules are fixed")
-        bigger = _each(scenario, lambda e, k=factor: replace(e, **{n: getattr(e, n) * k for n in _SIZES if hasattr(e, n)}), scaled)
-        want = [replace(f, size_lots=f.size_lots * factor, fee=None) if isinstance(f, Fill) else f for f in simulate(scenario)]
+        bigger = _each(
+            scenario, lambda e, k=factor: replace(e, **{n: getattr(e, n) * k for n in _SIZES if hasattr(e, n)}), scaled
+        )
+        want = [
+            replace(f, size_lots=f.size_lots * factor, fee=None) if isinstance(f, Fill) else f
+            for f in simulate(scenario)
+        ]
         found = same(want, list(simulate(bigger)), f"Let every size, cap and position be {factor} times as large.")
         if found.difference:
             return found
@@ -135,7 +153,10 @@ def mirror(simulate: Simulate, scenario: Scenario) -> Comparison:
     prices = [getattr(e, p) for e in (*scenario.tape, *scenario.actions) for p in _PRICES if hasattr(e, p)]
     about = max(prices, default=1) + min(prices, default=1)
     turned = _each(scenario, lambda e: _turn(e, about), rules)
-    want = [_turn(replace(f, fee=None), about) if isinstance(f, Fill) and f.side in (1, -1) else f for f in simulate(scenario)]
+    want = [
+        _turn(replace(f, fee=None), about) if isinstance(f, Fill) and f.side in (1, -1) else f
+        for f in simulate(scenario)
+    ]
     return same(want, list(simulate(turned)), "Let buys be sells, and prices be reflected.")
 
 
@@ -161,7 +182,9 @@ def renamed_ids(simulate: Simulate, scenario: Scenario) -> Comparison:
     for names in (numbers, words) if _takes_text(simulate) else (numbers,):
         actions = tuple(replace(a, order_id=names[a.order_id]) for a in scenario.actions)
         want = [replace(f, order_id=names.get(f.order_id, f.order_id)) if isinstance(f, Fill) else f for f in whole]
-        found = same(want, list(simulate(Scenario(scenario.tape, actions, scenario.rules))), "Let the orders have other names.")
+        found = same(
+            want, list(simulate(Scenario(scenario.tape, actions, scenario.rules))), "Let the orders have other names."
+        )
         if found.difference:
             return found
     return Comparison(applies=True)
@@ -170,18 +193,34 @@ def renamed_ids(simulate: Simulate, scenario: Scenario) -> Comparison:
 def quiet_events(simulate: Simulate, scenario: Scenario) -> Comparison:
     """Tops of book, and trades that cross nothing, fill nothing and change nothing."""
     whole = list(simulate(scenario))
-    found = same(whole, list(simulate(replace(scenario, tape=_with_quiet_trades(scenario)))), "Let trades be added that cross no order.")
+    found = same(
+        whole,
+        list(simulate(replace(scenario, tape=_with_quiet_trades(scenario)))),
+        "Let trades be added that cross no order.",
+    )
     if found.difference or not _takes_tops(simulate):
         return found
-    return same(whole, list(simulate(replace(scenario, tape=_with_tops(scenario)))), "Let tops of book be added, some of which cross our orders.")
+    return same(
+        whole,
+        list(simulate(replace(scenario, tape=_with_tops(scenario)))),
+        "Let tops of book be added, some of which cross our orders.",
+    )
 
 
 def _with_tops(scenario: Scenario) -> tuple[TapeEvent, ...]:
     """A top of book before and after every event, around, on and across our limits."""
     limits = [a.price_ticks for a in scenario.actions if isinstance(a, Submit)] or [100]
     times = sorted({e.ns for e in (*scenario.tape, *scenario.actions)} | _boundaries(scenario))
-    tops = [TopOfBook(ns, max(limits[i % len(limits)] + (-2, 1, 5)[i % 3], 1), 1 + i, max(limits[i % len(limits)] + (-2, 1, 5)[i % 3], 1) + 1, 2)
-            for i, ns in enumerate(times)]
+    tops = [
+        TopOfBook(
+            ns,
+            max(limits[i % len(limits)] + (-2, 1, 5)[i % 3], 1),
+            1 + i,
+            max(limits[i % len(limits)] + (-2, 1, 5)[i % 3], 1) + 1,
+            2,
+        )
+        for i, ns in enumerate(times)
+    ]
     # sorting is stable: the added tops stand before and after the trades of their instant in turn
     return tuple(sorted((*tops[::2], *scenario.tape, *tops[1::2]), key=lambda e: e.ns))
 
@@ -206,8 +245,12 @@ def _with_quiet_trades(scenario: Scenario) -> tuple[TapeEvent, ...]:
     taker = Side.SELL if len(submits) % 2 else Side.BUY
     early = [Trade(ns, price, 5, taker) for ns in (max(first_ns - 1, 0), first_ns) for price in (*buys[:2], *sells[:2])]
     low, high = max(buys, default=0) + 1, min(sells, default=2**40)
-    between = [Trade(ns, price, 3, side) for ns in sorted({e.ns for e in scenario.tape} | _boundaries(scenario))
-               for price, side in ((low, Side.SELL), (high - 1, Side.BUY)) if low < high and price < high]
+    between = [
+        Trade(ns, price, 3, side)
+        for ns in sorted({e.ns for e in scenario.tape} | _boundaries(scenario))
+        for price, side in ((low, Side.SELL), (high - 1, Side.BUY))
+        if low < high and price < high
+    ]
     # an own buy at or above an own sell leaves no price that crosses nothing
     return tuple(sorted((*early, *scenario.tape, *between), key=lambda e: e.ns))
 
@@ -224,7 +267,11 @@ def unfillable_order(simulate: Simulate, scenario: Scenario) -> Comparison:
         extra = [Submit(ns, 900_001 + at, Side.SELL, high, 4)]
         extra += [Submit(ns, 950_001 + at, Side.BUY, low, 4)] if low > 0 else []
         actions = (*scenario.actions[:at], *extra, *scenario.actions[at:])
-        found = same(whole, list(simulate(Scenario(scenario.tape, actions, scenario.rules))), "Let orders be added that no trade reaches.")
+        found = same(
+            whole,
+            list(simulate(Scenario(scenario.tape, actions, scenario.rules))),
+            "Let orders be added that no trade reaches.",
+        )
         if found.difference:
             return found
     return Comparison(applies=True)
@@ -264,8 +311,11 @@ def _cut(simulate: Simulate, scenario: Scenario, cut_ns: int) -> list[Any] | Non
     for f in first:
         left[f.order_id] = left.get(f.order_id, 0) - f.size_lots
     # open orders go on with their own submit time: age, latency and priority are all theirs
-    actions = tuple(replace(a, size_lots=left[a.order_id]) if isinstance(a, Submit) else a
-                    for a in scenario.actions if left[a.order_id] > 0)
+    actions = tuple(
+        replace(a, size_lots=left[a.order_id]) if isinstance(a, Submit) else a
+        for a in scenario.actions
+        if left[a.order_id] > 0
+    )
     rest = tuple(e for e in scenario.tape if e.ns >= cut_ns)
     rules = replace(scenario.rules, initial_position_lots=position_lots)
     return first + list(simulate(Scenario(rest, actions, rules)))
@@ -277,7 +327,10 @@ def inputs_are_not_changed(simulate: Simulate, scenario: Scenario) -> Comparison
     list(simulate(scenario))
     for name in ("tape", "actions", "rules"):
         if getattr(before, name) != getattr(scenario, name):
-            return Comparison(applies=True, difference=f"Let a scenario be simulated. Then its {name} are as before. Yet they were changed.")
+            return Comparison(
+                applies=True,
+                difference=f"Let a scenario be simulated. Then its {name} are as before. Yet they were changed.",
+            )
     return Comparison(applies=True)
 
 
@@ -293,7 +346,13 @@ def through_is_within_at(simulate: Simulate, scenario: Scenario) -> Comparison:
     for name, ns in through.items():
         if name not in at or at[name] > ns:
             when = f"at {at[name]} ns" if name in at else "never"
-            return Comparison(applies=True, difference=f"Let a trade at the limit suffice. Then order {name!r}, which a trade through it fills at {ns} ns, fills by then. Yet it fills {when}.")
+            return Comparison(
+                applies=True,
+                difference=(
+                    f"Let a trade at the limit suffice. Then order {name!r}, which a trade through it fills at "
+                    f"{ns} ns, fills by then. Yet it fills {when}."
+                ),
+            )
     return Comparison(applies=True)
 
 

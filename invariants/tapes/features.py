@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from simcore import Cancel, Fill, Rules, Scenario, Submit, TopOfBook, Trade, simulate
 
@@ -11,17 +12,42 @@ _HOUR_NS = 3_600_000_000_000
 
 FEATURES: tuple[str, ...] = (
     *(f"trade {near} {what}" for what in ("arrival", "expiry", "cancel effect") for near in _NEAR.values()),
-    "price at limit", "price 1 tick through", "price 1 tick short", "price jump through",
-    "two trades in 1 ns", "trade, submit, cancel and expiry in 1 ns",
-    "trade across several orders", "trade across both sides",
-    "trade smaller than the orders", "trade equal to the orders", "trade larger than the orders",
-    "cap exactly reached", "cap passed by 1 lot", "both sides working",
-    "initial position long", "initial position short", "initial position at cap", "initial position beyond cap",
-    "position flipped", "re-submit at side and price",
-    "cancel before arrival", "cancel twice", "cancel of a filled order", "cancel before submit",
-    "latency zero", "latency 1 ns", "latency below 1 us", "latency of hours", "long silence",
-    "epoch beyond 2**53", "size around 2**31", "size around 2**53",
-    "empty tape", "no actions", "orders open at the end", "top of book between",
+    "price at limit",
+    "price 1 tick through",
+    "price 1 tick short",
+    "price jump through",
+    "two trades in 1 ns",
+    "trade, submit, cancel and expiry in 1 ns",
+    "trade across several orders",
+    "trade across both sides",
+    "trade smaller than the orders",
+    "trade equal to the orders",
+    "trade larger than the orders",
+    "cap exactly reached",
+    "cap passed by 1 lot",
+    "both sides working",
+    "initial position long",
+    "initial position short",
+    "initial position at cap",
+    "initial position beyond cap",
+    "position flipped",
+    "re-submit at side and price",
+    "cancel before arrival",
+    "cancel twice",
+    "cancel of a filled order",
+    "cancel before submit",
+    "latency zero",
+    "latency 1 ns",
+    "latency below 1 us",
+    "latency of hours",
+    "long silence",
+    "epoch beyond 2**53",
+    "size around 2**31",
+    "size around 2**53",
+    "empty tape",
+    "no actions",
+    "orders open at the end",
+    "top of book between",
 )
 """Every feature of section 5 of the specification, by the name under which it is counted."""
 
@@ -62,9 +88,12 @@ def _ends(fills: Sequence[Fill]) -> dict[int | str, int]:
 def _of_rules(rules: Rules, found: set[str]) -> None:
     latency_ns, cap_lots, start_lots = rules.latency_ns, rules.position_cap_lots, rules.initial_position_lots
     for name, holds in (
-        ("latency zero", latency_ns == 0), ("latency 1 ns", latency_ns == 1),
-        ("latency below 1 us", 1 < latency_ns < 1000), ("latency of hours", latency_ns >= _HOUR_NS),
-        ("initial position long", start_lots > 0), ("initial position short", start_lots < 0),
+        ("latency zero", latency_ns == 0),
+        ("latency 1 ns", latency_ns == 1),
+        ("latency below 1 us", 1 < latency_ns < 1000),
+        ("latency of hours", latency_ns >= _HOUR_NS),
+        ("initial position long", start_lots > 0),
+        ("initial position short", start_lots < 0),
         ("initial position at cap", start_lots != 0 and abs(start_lots) == cap_lots),
         ("initial position beyond cap", cap_lots is not None and abs(start_lots) > cap_lots),
     ):
@@ -80,7 +109,7 @@ def _of_streams(scenario: Scenario, trades: list[Trade], submits: list[Submit], 
     if any(isinstance(e, TopOfBook) for e in scenario.tape):
         found.add("top of book between")
     times = sorted([e.ns for e in scenario.tape] + [a.ns for a in scenario.actions])
-    if any(b - a >= _HOUR_NS for a, b in zip(times, times[1:], strict=False)):
+    if any(b - a >= _HOUR_NS for a, b in pairwise(times)):
         found.add("long silence")
     if times and times[-1] > 2**53:
         found.add("epoch beyond 2**53")
@@ -98,7 +127,11 @@ def _of_streams(scenario: Scenario, trades: list[Trade], submits: list[Submit], 
 
 
 def _of_cancels(
-    submits: list[Submit], cancels: list[Cancel], ends: dict[int | str, int], rules: Rules, found: set[str],
+    submits: list[Submit],
+    cancels: list[Cancel],
+    ends: dict[int | str, int],
+    rules: Rules,
+    found: set[str],
 ) -> None:
     submitted = {s.order_id: s.ns for s in submits}
     names = [c.order_id for c in cancels]
@@ -114,35 +147,58 @@ def _of_cancels(
 
 
 def _of_crossings(
-    rules: Rules, trades: list[Trade], submits: list[Submit], cancelled: dict[int | str, int],
-    ends: dict[int | str, int], found: set[str],
+    rules: Rules,
+    trades: list[Trade],
+    submits: list[Submit],
+    cancelled: dict[int | str, int],
+    ends: dict[int | str, int],
+    found: set[str],
 ) -> None:
     """Boundaries of time and price, of every trade that an order not yet filled could meet."""
-    instants = {s.ns for s in submits}, set(cancelled.values())
+    instants = {s.ns for s in submits} & set(cancelled.values())
     for trade in trades:
         met: list[Submit] = []
         for s in submits:
             if ends.get(s.order_id, trade.ns) < trade.ns:
                 continue
+            life = _life(s, cancelled.get(s.order_id), rules)
             beyond = s.side * (s.price_ticks - trade.price_ticks)
-            arrival_ns = s.ns + rules.latency_ns
-            expiry_ns = None if rules.ttl_ns is None else s.ns + rules.ttl_ns
-            effect_ns = cancelled[s.order_id] + rules.cancel_latency_ns if s.order_id in cancelled else None
             if beyond >= (rules.cross == "through"):
-                for what, at in (("arrival", arrival_ns), ("expiry", expiry_ns), ("cancel effect", effect_ns)):
-                    near = None if at is None else _NEAR.get(trade.ns - at)
-                    if near is not None:
-                        found.add(f"trade {near} {what}")
-                if expiry_ns == trade.ns and trade.ns in instants[0] and trade.ns in instants[1]:
+                found.update(_boundaries(trade.ns, life))
+                if life["expiry"] == trade.ns and trade.ns in instants:
                     found.add("trade, submit, cancel and expiry in 1 ns")
-            over = (expiry_ns is not None and trade.ns > expiry_ns) or (effect_ns is not None and trade.ns > effect_ns)
-            if trade.ns >= arrival_ns and trade.ns > s.ns and not over:
-                name = {0: "price at limit", 1: "price 1 tick through", -1: "price 1 tick short"}.get(beyond)
-                if name or beyond >= 5:
-                    found.add(name or "price jump through")
-                if beyond >= 0:
-                    met.append(s)
+            if _is_live(s, trade.ns, life):
+                found.update(_distance(beyond))
+                met += [s] if beyond >= 0 else []
         _of_crowd(trade, met, found)
+
+
+def _life(s: Submit, cancel_ns: int | None, rules: Rules) -> dict[str, int | None]:
+    """The instants at which the life of an order turns."""
+    return {
+        "arrival": s.ns + rules.latency_ns,
+        "expiry": None if rules.ttl_ns is None else s.ns + rules.ttl_ns,
+        "cancel effect": None if cancel_ns is None else cancel_ns + rules.cancel_latency_ns,
+    }
+
+
+def _boundaries(ns: int, life: dict[str, int | None]) -> set[str]:
+    near = {what: _NEAR.get(ns - at) for what, at in life.items() if at is not None}
+    return {f"trade {word} {what}" for what, word in near.items() if word}
+
+
+def _is_live(s: Submit, ns: int, life: dict[str, int | None]) -> bool:
+    """Whether the order was in its window, ties included."""
+    arrival_ns, *ends = life.values()
+    assert arrival_ns is not None, "every order arrives"
+    return ns >= arrival_ns and ns > s.ns and all(end is None or ns <= end for end in ends)
+
+
+def _distance(beyond_ticks: int) -> set[str]:
+    names = {0: "price at limit", 1: "price 1 tick through", -1: "price 1 tick short"}
+    if beyond_ticks in names:
+        return {names[beyond_ticks]}
+    return {"price jump through"} if beyond_ticks >= 5 else set()
 
 
 def _of_crowd(trade: Trade, met: list[Submit], found: set[str]) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from simcore import Action, InputError, Rules, Scenario, Side, Submit, TapeEvent, TopOfBook, Trade
+from simcore.rules import DIALS, OPTIONAL
 
-Event = TapeEvent | Action
 Fails = Callable[[Scenario], bool]
 
 _PLAIN_TICKS = 100
@@ -25,8 +25,16 @@ def minimise(scenario: Scenario, still_fails: Fails, *, keep_rules: bool = True,
     """
     best = scenario
     calls = 0
-    steps = (_fewer_events, *(() if keep_rules else (_plainer_rules,)), _mirrored, _plain_ids, _shorter_waits,
-             _plainer_prices, _smaller_sizes, _plainer_aggressors)
+    steps = (
+        _fewer_events,
+        *(() if keep_rules else (_plainer_rules,)),
+        _mirrored,
+        _plain_ids,
+        _shorter_waits,
+        _plainer_prices,
+        _smaller_sizes,
+        _plainer_aggressors,
+    )
     improved = True
     while improved:
         improved = False
@@ -69,11 +77,12 @@ def _fewer_events(s: Scenario) -> Iterator[Scenario]:
 def _plainer_rules(s: Scenario) -> Iterator[Scenario]:
     """One dial at its default, or without."""
     plain = Rules()
-    for field in fields(Rules):
-        for value in (None, getattr(plain, field.name)) if field.name in ("ttl_ns", "position_cap_lots") else (getattr(plain, field.name),):
-            if getattr(s.rules, field.name) == value or getattr(s.rules, field.name) is None:
-                continue
-            yield Scenario(s.tape, s.actions, replace(s.rules, **{field.name: value}))
+    for name in DIALS:
+        values: list[Any] = [None, getattr(plain, name)] if name in OPTIONAL else [getattr(plain, name)]
+        here = getattr(s.rules, name)
+        for value in values[: values.index(here)] if here in values else values:
+            changes: dict[str, Any] = {name: value}
+            yield Scenario(s.tape, s.actions, replace(s.rules, **changes))
 
 
 def _mirrored(s: Scenario) -> Iterator[Scenario]:
@@ -133,7 +142,9 @@ def _shorter_waits(s: Scenario) -> Iterator[Scenario]:
 
 
 def _retimed(s: Scenario, moved: dict[int, int]) -> Iterator[Scenario]:
-    yield from _made((replace(e, ns=moved[e.ns]) for e in s.tape), (replace(a, ns=moved[a.ns]) for a in s.actions), s.rules)
+    yield from _made(
+        (replace(e, ns=moved[e.ns]) for e in s.tape), (replace(a, ns=moved[a.ns]) for a in s.actions), s.rules
+    )
 
 
 def _smaller(value: int, low: int) -> Iterator[int]:
@@ -162,6 +173,7 @@ def _smaller_sizes(s: Scenario) -> Iterator[Scenario]:
 
 def _all_sizes(s: Scenario) -> Iterator[Scenario]:
     """Every size less by one at once, which keeps their differences."""
+
     def less(event: Any) -> Any:
         return replace(event, **{n: max(getattr(event, n) - 1, 1) for n in _SIZE_FIELDS if hasattr(event, n)})
 
@@ -202,7 +214,7 @@ def _with(s: Scenario, i: int, name: str, value: Any) -> Iterator[Scenario]:
     events: list[Any] = [*s.tape, *s.actions]
     events[i] = replace(events[i], **{name: value})
     tape = sorted(events[: len(s.tape)], key=lambda e: e.ns)
-    actions = sorted(events[len(s.tape):], key=lambda a: a.ns)
+    actions = sorted(events[len(s.tape) :], key=lambda a: a.ns)
     changed = Scenario(tuple(tape), tuple(actions), s.rules) if _is_valid(tape, actions, s.rules) else None
     if changed is not None and (changed.tape, changed.actions) != (s.tape, s.actions):
         yield changed

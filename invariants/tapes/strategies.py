@@ -38,7 +38,7 @@ def any_rules() -> st.SearchStrategy[Rules]:
 
 
 def _rules(drawn: bytes) -> Rules:
-    words = {name: CHOICES[name][drawn[i] % len(CHOICES[name])] for i, name in enumerate(CHOICES)}
+    words: dict[str, Any] = {name: CHOICES[name][drawn[i] % len(CHOICES[name])] for i, name in enumerate(CHOICES)}
     i = len(CHOICES)
     latency_ns = _LATENCIES_NS[drawn[i] % 8]
     beyond_ns = _TTLS_NS[drawn[i + 1] % 8]
@@ -46,9 +46,12 @@ def _rules(drawn: bytes) -> Rules:
     ttl_ns = None if beyond_ns is None else beyond_ns + (latency_ns if drawn[i + 1] < 248 else -1)
     cap_lots = _CAPS_LOTS[drawn[i + 3] % 16]
     return Rules(
-        latency_ns=latency_ns, cancel_latency_ns=_CANCEL_LATENCIES_NS[drawn[i + 2] % 8],
-        ttl_ns=None if ttl_ns is None else max(ttl_ns, 0), position_cap_lots=cap_lots,
-        initial_position_lots=_initial(drawn[i + 4] % 32, cap_lots), fee_rate=_RATES[drawn[i + 4] // 64],
+        latency_ns=latency_ns,
+        cancel_latency_ns=_CANCEL_LATENCIES_NS[drawn[i + 2] % 8],
+        ttl_ns=None if ttl_ns is None else max(ttl_ns, 0),
+        position_cap_lots=cap_lots,
+        initial_position_lots=_initial(drawn[i + 4] % 32, cap_lots),
+        fee_rate=_RATES[drawn[i + 4] // 64],
         **words,
     )
 

@@ -158,7 +158,11 @@ class World:
         """Two more orders beside the target, and one trade across all of them."""
         like = self._target(gene)
         self.submit(gene._replace(when=0), like=like if gene.extra % 2 else None)
-        self.submit(gene._replace(when=0, side=gene.side if self.apart else gene.extra // 2, size=gene.more, price=gene.extra // 4))
+        self.submit(
+            gene._replace(
+                when=0, side=gene.side if self.apart else gene.extra // 2, size=gene.more, price=gene.extra // 4
+            )
+        )
         self.trade(gene._replace(target=0, when=gene.more, price=3 if gene.extra % 4 == 3 else gene.price), sweep=True)
 
     def both_sides(self, gene: Gene) -> None:
@@ -263,7 +267,16 @@ class World:
     def _trade_size(self, gene: Gene, target: _Draft, *, sweep: bool) -> int:
         quoted = sum(o.size_lots for o in self.orders[-4:]) if sweep else target.size_lots
         choice = gene.size % 8 if sweep else gene.extra % 8
-        size_lots = (quoted, quoted - 1, quoted + 1, self.unit_lots, quoted // 2, 2 * quoted, quoted - target.size_lots, 1)[choice]
+        size_lots = (
+            quoted,
+            quoted - 1,
+            quoted + 1,
+            self.unit_lots,
+            quoted // 2,
+            2 * quoted,
+            quoted - target.size_lots,
+            1,
+        )[choice]
         return min(max(size_lots, 1), _MOST_LOTS)
 
     def _taker(self, gene: Gene, target: _Draft) -> Side | None:
@@ -293,9 +306,25 @@ _THROUGH = (0, 1, -1, 0, _JUMP_TICKS, 0, 1, -1, 2, 0, -_JUMP_TICKS, 9)
 
 _OPERATIONS = (
     World.submit,  # never reached: operation 0 grows nothing
-    World.submit, World.trade, World.cancel, World.fresh_trade, World.trade, World.cancel_and_trade,
-    World.twin, World.resubmit, World.crowd, World.both_sides, World.pile_up, World.top, World.trade,
-    World.fresh_trade, World.cancel_and_trade, World.crowd, World.fresh_trade, World.twin, World.crowd,
+    World.submit,
+    World.trade,
+    World.cancel,
+    World.fresh_trade,
+    World.trade,
+    World.cancel_and_trade,
+    World.twin,
+    World.resubmit,
+    World.crowd,
+    World.both_sides,
+    World.pile_up,
+    World.top,
+    World.trade,
+    World.fresh_trade,
+    World.cancel_and_trade,
+    World.crowd,
+    World.fresh_trade,
+    World.twin,
+    World.crowd,
 )
 
 

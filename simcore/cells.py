@@ -166,13 +166,22 @@ class _Memo(dict[Any, T], Generic[T]):
 
 
 def _each(
-    cells: Cells, convert: Callable[[Any], T], *, types: tuple[type, ...], wanted: str, null: T | None = None,
-    nullable: bool = False, bad: Bad | None = None, hole: T | None = None,
+    cells: Cells,
+    convert: Callable[[Any], T],
+    *,
+    types: tuple[type, ...],
+    wanted: str,
+    null: T | None = None,
+    nullable: bool = False,
+    bad: Bad | None = None,
+    hole: T | None = None,
 ) -> list[T]:
     """Convert cell by cell: a wrong type, a null or a ``ValueError`` raises ``InputError`` with the row.
 
     Where ``bad`` is given, an ``OffGridError`` is entered there and the cell becomes ``hole``.
     """
+    if cells.kind == "time" and len(cells):
+        raise cells.refuse(0, wanted)  # an instant is no price, side or id
     memo, listed = _Memo(convert), cells.listed()
     if nullable:
         memo[None] = null  # type: ignore[assignment]
@@ -181,28 +190,40 @@ def _each(
             return [memo[value] for value in listed]
         except (ValueError, TypeError):
             pass  # the loop below finds the row
-    out: list[Any] = []
-    for at, value in enumerate(listed):
-        if nullable and (value is None or _is_nan(value)):
-            out.append(null)
-            continue
-        if type(value) not in types:
-            raise cells.refuse(at, wanted)
-        try:
-            out.append(memo[value])
-        except OffGridError as error:
-            if bad is None:
-                raise cells.refuse(at, wanted) from None
-            bad[at] = (value, str(error))
-            out.append(hole)
-        except (ValueError, TypeError) as error:  # a signalling NaN cannot even be hashed
-            raise cells.refuse(at, str(error) if str(error) == grid.INSIDE else wanted) from None
-    return out
+    return [_one(cells, at, memo, types, wanted, bad, hole) for at in range(len(cells))]
+
+
+def _one(
+    cells: Cells,
+    at: int,
+    memo: _Memo[T],
+    types: tuple[type, ...],
+    wanted: str,
+    bad: Bad | None,
+    hole: T | None,
+) -> Any:
+    """One cell of ``_each``, and the row of what is wrong with it."""
+    value = None if cells.null[at] else cells.shown(at)
+    if None in memo and (value is None or _is_nan(value)):
+        return memo[None]
+    if type(value) not in types:
+        raise cells.refuse(at, wanted)
+    try:
+        return memo[value]
+    except OffGridError as error:
+        if bad is None:
+            raise cells.refuse(at, wanted) from None
+        bad[at] = (value, str(error))
+        return hole
+    except (ValueError, TypeError) as error:  # a signalling NaN cannot even be hashed
+        raise cells.refuse(at, str(error) if str(error) == grid.INSIDE else wanted) from None
 
 
 def ints(cells: Cells, *, nullable: bool = False, wanted: str = NANOSECONDS) -> Ints:
     """Whole numbers (int64, or integer text); ``ABSENT`` where null, if they may be."""
-    if cells.kind in ("int", "time") and (nullable or not cells.null.any()):
+    if cells.kind in ("int", "time"):
+        for at in np.flatnonzero(cells.null)[: 0 if nullable else 1]:
+            raise cells.refuse(int(at), wanted)
         values = np.where(cells.null, ABSENT, cells.values).astype(np.int64)
         for at in np.flatnonzero((values == ABSENT) & ~cells.null)[:1]:
             raise cells.refuse(int(at), wanted)
@@ -233,6 +254,7 @@ def _int_of(value: int | str) -> int:
 
 def words(cells: Cells, known: Mapping[Any, T], *, wanted: str, nullable: bool = False) -> list[T]:
     """Words of a small vocabulary, in any case; ``known[None]`` where null."""
+
     def look_up(value: int | str) -> T:
         key = value.strip().casefold() if isinstance(value, str) else value
         if key not in known:
@@ -244,6 +266,7 @@ def words(cells: Cells, known: Mapping[Any, T], *, wanted: str, nullable: bool =
 
 def names(cells: Cells) -> npt.NDArray[np.object_]:
     """Ids: ints or texts, none missing."""
+
     def same(value: int | str) -> int | str:
         if value == "":
             raise ValueError(value)

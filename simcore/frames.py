@@ -228,7 +228,10 @@ def run_from_frames(
     sampled = positions_of(sheets["positions"], grid)
     bad = [row for sheet in sheets.values() for row in sheet.rejected()]
     return Run(
-        tape, quotes, our_orders, our_fills,
+        tape,
+        quotes,
+        our_orders,
+        our_fills,
         rules=Rules(undeclared=frozenset(DIALS)) if rules is None else rules,
         instrument=grid,
         positions=sampled,
@@ -239,7 +242,10 @@ def run_from_frames(
         read={table: len(frame) for table, frame in given.items() if frame is not None},
         files={**names, **(files or {})},
         inputs=dict(inputs or {}),
-        name=name, end_ns=end_ns, last_event_ns=last_event_ns, exit_code=exit_code,
+        name=name,
+        end_ns=end_ns,
+        last_event_ns=last_event_ns,
+        exit_code=exit_code,
     )
 
 
@@ -271,7 +277,8 @@ def provenance_of(has: Iterable[str], given: Mapping[str, str] | None) -> dict[s
 
 def _reported(totals: Mapping[str, Any], file: str) -> dict[str, Decimal]:
     return {
-        key: value if key.startswith(UNJUDGED) and isinstance(value, Decimal)
+        key: value
+        if key.startswith(UNJUDGED) and isinstance(value, Decimal)
         else decimal_of(value, field=key, file=file)
         for key, value in totals.items()
     }

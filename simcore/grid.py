@@ -99,13 +99,16 @@ def _all_unsure(length: int) -> Counts:
 def number_of(value: Any) -> Decimal:
     """The Decimal that the shortest text of a number names.
 
-    Raises ``OffGridError`` for NaN and infinities, ``ValueError`` for what is no number at all.
+    Raises ``OffGridError`` for NaN, infinities and what is finer than any grid, ``ValueError``
+    for what is too large or no number at all.
     """
     text = value.strip() if isinstance(value, str) else str(value)
     if _NUMBER.fullmatch(text):
         number = Decimal(text, EXACT)
-        if number and abs(number.adjusted()) > 200:
+        if number and number.adjusted() > 200:
             raise ValueError(INSIDE)
+        if number and number.adjusted() < -200:
+            raise OffGridError("a number of fewer decimals")
         return number
     raise (OffGridError if _NOT_FINITE.fullmatch(text) else ValueError)(FINITE)
 

@@ -16,6 +16,8 @@ from simcore.run import Run
 
 Find = Callable[[Run], Ruling | Iterable[Ruling]]
 
+_PARTS = ("tape", "fills")
+
 MAX_FINDINGS = 50
 """Findings worded for each law; the counts are always exact."""
 
@@ -25,7 +27,7 @@ class Law:
     """One law of the catalogue.
 
     ``only``: dial -> words under which the law applies; elsewhere it is not applicable.
-    ``needs``: dials and parts (tape) without which it can only answer *unknown*.
+    ``needs``: dials and parts (tape, fills) without which it can only answer *unknown*.
     """
 
     find: Find
@@ -90,9 +92,11 @@ class Law:
         return judgement
 
     def _missing(self, run: Run) -> str:
-        dials = [d for d in (*self.only, *self.needs) if d != "tape" and not run.rules.declares(d)]
+        dials = [d for d in (*self.only, *self.needs) if d not in _PARTS and not run.rules.declares(d)]
         if dials:
             return f"undeclared: {', '.join(dict.fromkeys(dials))}"
+        if "fills" in self.needs and not len(run.fills):
+            return "no row to judge"
         if "tape" in self.needs and not run.has_tape:
             return "no tape was given"
         if "tape" in self.needs and bool((run.trades.ns[1:] < run.trades.ns[:-1]).any()):
@@ -132,16 +136,17 @@ def _judgement(law: str, run: Run, rulings: list[Ruling], max_findings: int) -> 
 
 def _finding(law: str, run: Run, ruling: Ruling, k: int) -> Finding:
     field, got, want, because, story = ruling.tell(k)
-    table, row = _place(run, ruling, int(ruling.broken[k]))
+    table = ruling.table
+    file, row = (
+        ruling.places[k] if ruling.places else (run.files.get(table, table), _row(run, table, int(ruling.broken[k])))
+    )
     where = table if row is None else f"{table} row {row}"
     message = f"{where} {field}={got}, but should be {want}" + (f" [{because}]" if because else "")
-    return Finding(law, table, run.files.get(table, table), row, message, story)
+    return Finding(law, table, file, row, message, story)
 
 
-def _place(run: Run, ruling: Ruling, index: int) -> tuple[str, int | None]:
-    """The table and the row in its file."""
-    if ruling.table.startswith("rejected:"):
-        return ruling.table.removeprefix("rejected:"), None
+def _row(run: Run, table: str, index: int) -> int | None:
+    """The row in its file; reported figures have none."""
     tables: dict[str, Any] = {
         "tape": run.trades,
         "quotes": run.tops,
@@ -149,5 +154,4 @@ def _place(run: Run, ruling: Ruling, index: int) -> tuple[str, int | None]:
         "fills": run.fills,
         "positions": run.positions,
     }
-    table = tables.get(ruling.table)
-    return ruling.table, None if table is None else int(table.row[index])
+    return int(tables[table].row[index]) if table in tables else None

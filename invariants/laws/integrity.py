@@ -48,7 +48,8 @@ def rejected_rows(run: Run, law: str) -> Iterator[Ruling]:
         lost = [r for r in run.rejected if r.table == table and r.broken_law == law]
         if lost:
             rows = np.arange(len(lost), dtype=np.int64)
-            yield Ruling(f"rejected:{table}", len(lost), rows, partial(_rejection, lost))
+            places = tuple((r.file, r.row) for r in lost)
+            yield Ruling(table, len(lost), rows, partial(_rejection, lost), places=places)
 
 
 def _rejection(lost: list[Rejected], row: int) -> Claim:

@@ -28,8 +28,9 @@ class Claim(NamedTuple):
 class Ruling:
     """A law's answer before it is counted and worded.
 
-    ``broken`` are row indices in ``table``; ``tell(k)`` words the k-th of them. A law that has
-    nothing to do with the run says why in ``not_applicable``.
+    ``broken`` are row indices in ``table``; ``tell(k)`` words the k-th of them. ``places`` gives the
+    file and row of each where no column does. A law that has nothing to do with the run says why in
+    ``not_applicable``.
     """
 
     table: str
@@ -39,6 +40,7 @@ class Ruling:
     undecided: int = 0
     reason: str = ""
     not_applicable: str = ""
+    places: tuple[tuple[str, int], ...] = ()
 
 
 def silent(_: int) -> Claim:

@@ -22,6 +22,9 @@ _TTLS_NS = (5_000_000_000, None, 1, 2, 250, 1_000_000, None, 4_700_000_000)
 """Time to live beyond the latency, so that most orders can fill; None is without end."""
 _CAPS_LOTS = (10, None, 5, 2, 10, 1, 10, 2**31, None, 2**53 + 1, 7, None, 3, 0, 10, 20)
 _RATES = (Decimal(0), Decimal("0.0001"), Decimal("-0.00025"), Decimal(0))
+_NEVER_LIVE = 250
+"""From this byte on an order expires before it arrives, or at once."""
+
 _RULE_BYTES = 13
 
 _DRAWS = st.binary(min_size=_RULE_BYTES, max_size=_RULE_BYTES)
@@ -29,7 +32,7 @@ _HEADERS = st.binary(min_size=HEADER, max_size=HEADER)
 _GENES = st.binary(min_size=GENE, max_size=GENE)
 _LENGTHS = st.integers(0, 31)
 # most scenarios have a few genes, some many, few none: a uniform length would be mostly long
-_LENGTH_OF = (1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 8, 8, 9, 10, 11, 12, 2, 3, 4, 5, 6, 1, 0, 3)
+_LENGTH_OF = (1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 8, 8, 9, 10, 11, 12, 2, 3, 4, 5, 6, 7, 0, 3)
 
 
 def any_rules() -> st.SearchStrategy[Rules]:
@@ -42,13 +45,14 @@ def _rules(drawn: bytes) -> Rules:
     i = len(CHOICES)
     latency_ns = _LATENCIES_NS[drawn[i] % 8]
     beyond_ns = _TTLS_NS[drawn[i + 1] % 8]
-    # one in 32 expires before, or just as, it arrives
-    ttl_ns = None if beyond_ns is None else beyond_ns + (latency_ns if drawn[i + 1] < 248 else -1)
+    ttl_ns = None if beyond_ns is None else latency_ns + beyond_ns
+    if drawn[i + 1] >= _NEVER_LIVE:
+        ttl_ns = max(latency_ns - 1, 0) if drawn[i + 1] % 2 else 0
     cap_lots = _CAPS_LOTS[drawn[i + 3] % 16]
     return Rules(
         latency_ns=latency_ns,
         cancel_latency_ns=_CANCEL_LATENCIES_NS[drawn[i + 2] % 8],
-        ttl_ns=None if ttl_ns is None else max(ttl_ns, 0),
+        ttl_ns=ttl_ns,
         position_cap_lots=cap_lots,
         initial_position_lots=_initial(drawn[i + 4] % 32, cap_lots),
         fee_rate=_RATES[drawn[i + 4] // 64],

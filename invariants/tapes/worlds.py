@@ -18,9 +18,9 @@ HEADER = 4
 
 HOUR_NS = 3_600_000_000_000
 _EPOCHS = (10**12, 1_700_000_000_000_000_001, 10**12, 2**53 - 1, 1_767_571_200_123_456_789, 0, 2**53 + 1, 10**12)
-_PRICES = (100_000, 361_000, 1_000, 100_000, 2**31 - 3, 100_000, 2**53 + 1, 200)
+_PRICES = (100_000, 361_000, 500, 100, 2**31 - 3, 100_000, 2**53 + 1, 60)
 _UNITS = (1, 1, 1, 1, 1, 1, 2**31 - 1, 2**53 + 1)
-_ID_STYLES = 4
+_ID_STYLES = 8
 _JUMP_TICKS = 37
 _APART_TICKS = 4 * _JUMP_TICKS
 _MOST_LOTS = 2**58
@@ -77,13 +77,11 @@ class World:
 
     def grow(self, gene: Gene) -> None:
         """Add what one gene says."""
-        if len(self.tape) + len(self.actions) >= self.max_events or gene.op % 20 == 0:
+        if len(self.tape) + len(self.actions) >= self.max_events or gene.op % len(_OPERATIONS) == 0:
             return
         if not self.orders:
             self.submit(gene)
-            if gene.op % 4 == 1:
-                return
-        _OPERATIONS[gene.op % 20](self, gene)
+        _OPERATIONS[gene.op % len(_OPERATIONS)](self, gene)
 
     # --- operations ---
 
@@ -106,7 +104,7 @@ class World:
 
     def trade(self, gene: Gene, *, ns: int | None = None, sweep: bool = False) -> None:
         """A trade aimed at the target: at a boundary of its life, at or near its limit."""
-        target = self.orders[-1 - gene.target % min(len(self.orders), 3)]
+        target = self._aimed(gene)
         when = self._instant(gene, target) if ns is None else ns
         price_ticks = max(target.price_ticks - target.side * _THROUGH[gene.price % 12], 1)
         self._add_trade(when, price_ticks, self._trade_size(gene, target, sweep=sweep), self._taker(gene, target))
@@ -120,7 +118,7 @@ class World:
         """A cancel whose request, or whose effect, falls on a boundary."""
         if not self.supports.cancels:
             return
-        target = self.orders[-1 - gene.target % min(len(self.orders), 3)]
+        target = self._aimed(gene)
         ns = self._instant(gene, target)
         if gene.side % 2:
             ns -= self.rules.cancel_latency_ns
@@ -131,11 +129,31 @@ class World:
         self.now_ns = max(self.now_ns, ns)
 
     def cancel_and_trade(self, gene: Gene) -> None:
-        """A cancel of the target, and a trade around the instant of its effect."""
+        """A cancel of the target, and a trade around the instant of its effect; at times one before, too."""
+        if gene.extra % 3 == 1:
+            self.trade(gene._replace(when=_ARRIVAL, price=_CROSSING, extra=7 if gene.extra % 2 else 0))
+            gene = gene._replace(when=_LIVE[gene.when % len(_LIVE)], target=gene.target)
         self.cancel(gene)
-        target = self.orders[-1 - gene.target % min(len(self.orders), 3)]
+        target = self._aimed(gene)
         effect_ns = self.now_ns if target.effect_ns is None else target.effect_ns
-        self.trade(gene, ns=max(effect_ns + (0, -1, 1)[gene.more % 3], 0))
+        self.trade(gene, ns=max(effect_ns + _NEAR[gene.more % 3], 0))
+
+    def two_cancels(self, gene: Gene) -> None:
+        """A second cancel that must change nothing, and a trade just after the effect of the first."""
+        self.cancel(gene._replace(when=_LIVE[gene.when % len(_LIVE)], side=0))
+        target = self._aimed(gene)
+        if target.effect_ns is None:
+            return
+        again_ns = self.now_ns + (1, 0, self.rules.cancel_latency_ns)[gene.more % 3]
+        self.actions.append(Cancel(again_ns, target.name))
+        self.trade(gene._replace(price=_CROSSING), ns=target.effect_ns + (1, 1, 2, 0)[gene.extra % 4])
+
+    def early_cancel(self, gene: Gene) -> None:
+        """A cancel before its order is there, which must do nothing, and a trade for the order."""
+        target = self._aimed(gene)
+        if self.supports.cancels and target.submit_ns > 0:
+            self.actions.append(Cancel(target.submit_ns - 1, target.name))
+        self.trade(gene)
 
     def twin(self, gene: Gene) -> None:
         """A second trade in the nanosecond of the last, equal to it or not."""
@@ -172,8 +190,7 @@ class World:
 
     def pile_up(self, gene: Gene) -> None:
         """A trade, a submit and a cancel in one nanosecond, at a boundary of the target."""
-        target = self._target(gene)
-        assert target is not None, "grow submits first"
+        target = self._aimed(gene)
         ns = self._instant(gene._replace(when=(5, 2, 8, 6)[gene.more % 4]), target)
         self.trade(gene, ns=ns)
         if self.supports.cancels:
@@ -183,28 +200,42 @@ class World:
         self.submit(gene._replace(when=0), like=target if gene.extra % 2 else None)
 
     def top(self, gene: Gene) -> None:
-        """A top of book, at times crossing our own quotes: it must fill nothing."""
+        """A top of book that reaches the target, or nearly, mostly while it is live: it must fill nothing."""
         if not self.supports.tops:
             return
-        target = self._target(gene)
-        assert target is not None, "grow submits first"
-        ns = self._instant(gene, target)
-        bid_ticks = max(target.price_ticks - _THROUGH[gene.price % 12] * (1, -1)[gene.side % 2] - 1, 1)
-        self.tape.append(TopOfBook(ns, bid_ticks, gene.size + 1, bid_ticks + 1 + gene.more % 3, gene.extra + 1))
+        target = self._aimed(gene)
+        when = gene.when if gene.more % 4 == 3 else _LIVE[gene.when % len(_LIVE)]
+        ns = self._instant(gene._replace(when=when), target)
+        near_ticks = target.price_ticks - target.side * _THROUGH[gene.price % 12]
+        near_ticks = max(near_ticks, 4)
+        wide_ticks = 1 + gene.more % 3
+        # the side that our order would trade with is near: the ask of a buy, the bid of a sell
+        bid_ticks = near_ticks - (wide_ticks if target.side is Side.BUY else 0)
+        self.tape.append(TopOfBook(ns, bid_ticks, gene.size + 1, bid_ticks + wide_ticks, gene.extra + 1))
+
+    def top_and_trade(self, gene: Gene) -> None:
+        """A top of book that reaches a live order, and a trade in its nanosecond that may not."""
+        self.top(gene)
+        if gene.extra % 2 and self.tape and self.supports.same_instant:
+            self.trade(gene._replace(price=gene.side), ns=self.tape[-1].ns)
 
     # --- choices ---
 
+    def _aimed(self, gene: Gene) -> _Draft:
+        """One of the last three orders; there is one, because ``grow`` submits first."""
+        return self.orders[-1 - gene.target % min(len(self.orders), 3)]
+
     def _target(self, gene: Gene) -> _Draft | None:
-        return self.orders[-1 - gene.target % min(len(self.orders), 3)] if self.orders else None
+        return self._aimed(gene) if self.orders else None
 
     def _name(self, n: int) -> int | str:
-        if self.id_style == 1 and self.supports.str_ids:
-            return f"O{n + 1}"
-        if self.id_style == 2:
-            return 1000 - 7 * n
-        if self.id_style == 3 and self.supports.str_ids:
-            return f"{chr(122 - n % 26)}{n}" if n % 2 else n
-        return n + 1
+        """The n-th id: numbers up, down, from 0, and far apart; words that sort otherwise, or share an end."""
+        style = self.id_style
+        if not self.supports.str_ids:
+            style %= 4
+        numbers = (n + 1, 1000 - 7 * n, n, 1 + n * (2**8, 2**16, 2**32)[n % 3])
+        words = (f"O{n + 1}", f"{chr(122 - n % 26)}{n}", f"order-{n:012}", f"{n:04}-buy-quote")
+        return (*numbers, *words)[style]
 
     def _limit(self, gene: Gene, side: Side, target: _Draft | None) -> int:
         base = self.price_ticks + (_APART_TICKS if self.apart and side is Side.SELL else 0)
@@ -218,32 +249,36 @@ class World:
         return max(base + offset, low, 1)
 
     def _instant(self, gene: Gene, target: _Draft | None) -> int:
+        """A boundary of the target's life, give or take a nanosecond; or a time between."""
         if target is None:
             return self.now_ns
-        choice = gene.when % 20
+        anchor, off_ns = _WHEN[gene.when % len(_WHEN)]
         arrival_ns = target.submit_ns + self.rules.latency_ns
         expiry_ns = None if self.rules.ttl_ns is None else target.submit_ns + self.rules.ttl_ns
-        if choice <= 1:
-            ns = self.now_ns + choice
-        elif choice <= 4:
-            ns = arrival_ns + _NEAR[choice - 2]
-        elif choice <= 7:
-            ns = (arrival_ns + 1 if expiry_ns is None else expiry_ns) + _NEAR[choice - 5]
-        elif choice <= 10:
-            ns = (arrival_ns if target.effect_ns is None else target.effect_ns) + _NEAR[choice - 8]
-        elif choice <= 13:
-            ns = target.submit_ns + _NEAR[choice - 11]
-        elif choice <= 16:
-            ns = self._middle(arrival_ns, expiry_ns, choice)
-        elif choice == 17:
-            ns = self.now_ns + HOUR_NS * (1 + gene.extra % 5)
-        else:
-            ns = max(self.now_ns, arrival_ns) + gene.extra
-        return max(ns, 0)
+        match anchor:
+            case "now":
+                ns = self.now_ns
+            case "expiry":
+                ns = arrival_ns + 1 if expiry_ns is None else expiry_ns
+            case "effect":
+                ns = arrival_ns if target.effect_ns is None else target.effect_ns
+            case "submit":
+                ns = target.submit_ns
+            case "middle":
+                ns = self._middle(arrival_ns, expiry_ns)
+            case "later":
+                ns = max(self.now_ns, arrival_ns) + gene.extra
+            case "hours":
+                ns = self.now_ns + HOUR_NS * (1 + gene.extra % 5)
+            case _:
+                ns = arrival_ns
+        return max(ns + off_ns, 0)
 
-    def _middle(self, arrival_ns: int, expiry_ns: int | None, choice: int) -> int:
+    def _middle(self, arrival_ns: int, expiry_ns: int | None) -> int:
+        """Inside the live window, and not before now where that is possible."""
         end_ns = arrival_ns + 1000 if expiry_ns is None else max(expiry_ns, arrival_ns)
-        return max(arrival_ns + (end_ns - arrival_ns) * (choice - 13) // 4, self.now_ns if choice == 16 else 0)
+        middle_ns = arrival_ns + (end_ns - arrival_ns) // 2
+        return self.now_ns if middle_ns < self.now_ns < end_ns else middle_ns
 
     def _order_size(self, gene: Gene, side: Side, target: _Draft | None) -> int:
         unit = self.unit_lots
@@ -300,32 +335,33 @@ class World:
         return Scenario(tuple(tape), tuple(actions), self.rules)
 
 
+_WHEN = (
+    ("now", 0), ("now", 1), ("arrival", 0), ("arrival", -1), ("arrival", 1),
+    ("expiry", 0), ("expiry", -1), ("expiry", 1), ("effect", 0), ("effect", -1), ("effect", 1),
+    ("submit", 0), ("middle", 0), ("later", 0), ("hours", 0), ("submit", 1),
+    ("middle", 0), ("arrival", 0), ("arrival", 1), ("middle", 0), ("expiry", -1), ("later", 0),
+    ("submit", -1), ("middle", 1), ("expiry", 0), ("expiry", 0), ("effect", 0), ("arrival", -1),
+)  # fmt: skip
+"""Instants by their anchor in the target's life and the offset from it; the plainest first."""
+
+_ARRIVAL = 2
+_LIVE = (4, 12, 6, 17, 13)
+"""Places in ``_WHEN`` at which an order is live: after its arrival, before its expiry."""
+
 _NEAR = (0, -1, 1)
+_CROSSING = 1
+"""The place in ``_THROUGH`` of a trade one tick through, which crosses under every rule."""
+
 _THROUGH = (0, 1, -1, 0, _JUMP_TICKS, 0, 1, -1, 2, 0, -_JUMP_TICKS, 9)
 """Ticks by which an aimed trade goes through its target's limit."""
 
 _OPERATIONS = (
     World.submit,  # never reached: operation 0 grows nothing
-    World.submit,
-    World.trade,
-    World.cancel,
-    World.fresh_trade,
-    World.trade,
-    World.cancel_and_trade,
-    World.twin,
-    World.resubmit,
-    World.crowd,
-    World.both_sides,
-    World.pile_up,
-    World.top,
-    World.trade,
-    World.fresh_trade,
-    World.cancel_and_trade,
-    World.crowd,
-    World.fresh_trade,
-    World.twin,
-    World.crowd,
-)
+    World.trade, World.submit, World.cancel, World.fresh_trade, World.trade, World.cancel_and_trade,
+    World.twin, World.resubmit, World.crowd, World.both_sides, World.pile_up, World.top, World.trade,
+    World.fresh_trade, World.cancel_and_trade, World.crowd, World.fresh_trade, World.two_cancels,
+    World.early_cancel, World.top_and_trade, World.cancel_and_trade, World.twin, World.crowd,
+)  # fmt: skip
 
 
 def _one_by_one(tape: list[Trade | TopOfBook]) -> list[Trade | TopOfBook]:

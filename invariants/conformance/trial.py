@@ -1,0 +1,321 @@
+"""One test of the suite: draw, ask, judge; on a find, minimise, keep the case and tell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from invariants.conformance.search import search
+from invariants.conformance.table import fills_table, rules_line, scenario_table
+from invariants.conformance.tally import Tally
+from invariants.drivers import SimulatorFailed, SimulatorHung
+from invariants.drivers.fresh import difference_when_fresh
+from invariants.laws import LAWS
+from invariants.laws.catalogue import Law
+from invariants.relations import Relation, relation_named
+from invariants.tapes import any_rules, features, minimise, scenarios
+from invariants.tapes.exhaustive import exhaustive_rules, is_within, scenarios_up_to
+from invariants.verdict import Verdict
+from simcore import Rules, Run, Scenario, simulate
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+    from invariants.conformance.court import Court
+
+ANSWERS = "simulator_answers"
+"""The name under which a crash, a hang or a malformed answer is listed."""
+
+PATIENCE = 20
+"""Scenarios without an answer after which a law is not asked any more."""
+
+ELSEWHERE = 100
+"""Scenarios after which a law that applied to none of them is not applicable."""
+
+FRESH = 50
+"""Scenarios that are asked again in a fresh process."""
+
+MINIMISE_SECONDS = 30.0
+
+PROVES = Callable[[Scenario], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """What was found: the error to raise, the scenario, the answer to it, and the law's name."""
+
+    error: AssertionError
+    scenario: Scenario
+    got: list[Any] | None
+    law: str
+
+
+class Trial:
+    """The simulator before one law, one relation or one shard. Ends by passing, skipping or raising."""
+
+    def __init__(self, court: Court, item: pytest.Item) -> None:
+        self._court = court
+        self._item = item
+        self._started = time.monotonic()
+        self._deadline = court.deadline()
+        self._simulator = court.simulator
+
+    def of_answers(self) -> None:
+        """See whether it answers every scenario."""
+        __tracebackhide__ = True
+        tally = Tally(ANSWERS, "answers")
+        failed: list[SimulatorFailed] = []
+
+        def is_over(scenario: Scenario) -> bool:
+            tally.count(features(scenario))
+            failure = self._failure(scenario)
+            tally.exercised += failure is None
+            tally.judged += failure is None
+            failed.extend([failure] if failure is not None else [])
+            return bool(failed)
+
+        self._search(tally, is_over)
+        if failed:
+            self._convict(tally, self._minimal_failure(failed[0]))
+        self._conclude(tally)
+
+    def of_law(self, law: Law) -> None:
+        """See whether the law holds in every scenario."""
+        __tracebackhide__ = True
+        tally = Tally(law.name, "law")
+        broken: list[Scenario] = []
+
+        def is_over(scenario: Scenario) -> bool:
+            tally.count(features(scenario))
+            got = self._answer(scenario, tally)
+            if got is not None and tally.add(law.judge(Run.from_scenario(scenario, got))):
+                broken.append(scenario)
+            return bool(broken) or self._is_pointless(tally)
+
+        self._search(tally, is_over, law.narrow)
+        if broken:
+            self._convict(tally, self._breach(law, broken[0]))
+        self._conclude(tally)
+
+    def of_relation(self, relation: Relation) -> None:
+        """See whether the relation holds between its calls."""
+        __tracebackhide__ = True
+        tally = Tally(relation.name, "relation")
+        broken: list[Scenario] = []
+        asked: list[Scenario] = []
+
+        def is_over(scenario: Scenario) -> bool:
+            tally.count(features(scenario))
+            asked.append(scenario)
+            if self._compare(relation, scenario, tally):
+                broken.append(scenario)
+            return bool(broken) or self._is_pointless(tally)
+
+        self._search(tally, is_over, relation.narrow)
+        if broken:
+            self._convict(tally, self._contradiction(relation, broken[0]))
+        if relation.name == "rerun_is_identical" and not tally.unanswered:
+            self._ask_afresh(relation, asked[:FRESH], tally)
+        self._conclude(tally)
+
+    def of_shard(self, shard: int, shards: int) -> None:
+        """See whether all answers of this part of the lattice are the reference's, and lawful."""
+        __tracebackhide__ = True
+        tally = Tally(f"exhaustive {shard + 1} of {shards}", "exhaustive")
+        k, equals = self._court.exhaustive, relation_named("equals_reference")
+        for rules in exhaustive_rules(self._court.rules, self._court.supports):
+            laws = [law for law in LAWS if not law.applies(Run.from_scenario(Scenario(rules=rules), ()))]
+            every = laws_every(k)
+            for scenario in scenarios_up_to(k, rules, supports=self._court.supports, shard=shard, shards=shards):
+                tally.scenarios += 1
+                got = self._answer(scenario, tally)
+                if self._is_late() or tally.unanswered >= PATIENCE:
+                    tally.cut_short = f"stopped after {tally.scenarios} scenarios: the time was used up"
+                    return self._conclude(tally)
+                if got is None:
+                    continue
+                tally.exercised += 1
+                tally.judged += 1
+                if not _is_same(got, simulate(scenario)) and equals.check(self._simulator, scenario).difference:
+                    self._convict(tally, self._contradiction(equals, scenario))
+                if tally.scenarios % every == 0:
+                    self._judge_all(laws, scenario, got, tally)
+        return self._conclude(tally)
+
+    def _judge_all(self, laws: list[Law], scenario: Scenario, got: list[Any], tally: Tally) -> None:
+        __tracebackhide__ = True
+        run = Run.from_scenario(scenario, got)
+        for law in laws:
+            if law.judge(run).verdict is Verdict.FAIL:
+                self._convict(tally, self._breach(law, scenario))
+
+    def _search(self, tally: Tally, is_over: PROVES, narrow: Callable[[Rules], Rules] | None = None) -> None:
+        court = self._court
+        examples = None if court.max_time is not None else court.examples
+        entropy = f"{court.seed}/{tally.name}"
+        search(self._scenarios(narrow), is_over, examples=examples, deadline=self._deadline, entropy=entropy)
+
+    def _scenarios(self, narrow: Callable[[Rules], Rules] | None) -> SearchStrategy[Scenario]:
+        """Scenarios inside what the simulator declares; where it declares no rules, where ``narrow`` says."""
+        court = self._court
+        if court.rules is not None:
+            return scenarios(rules=court.rules, supports=court.supports)
+        rules = any_rules() if narrow is None else any_rules().map(narrow)
+        return scenarios(rules=rules.map(court.supports.within), supports=court.supports)
+
+    def _failure(self, scenario: Scenario) -> SimulatorFailed | None:
+        try:
+            self._simulator(scenario)
+        except SimulatorFailed as failure:
+            return failure
+        return None
+
+    def _answer(self, scenario: Scenario, tally: Tally) -> list[Any] | None:
+        try:
+            return self._simulator(scenario)
+        except SimulatorFailed as failure:
+            self._note_failure(failure, tally)
+            return None
+
+    def _compare(self, relation: Relation, scenario: Scenario, tally: Tally) -> bool:
+        """Whether the relation is broken; counts what it said."""
+        try:
+            comparison = relation.check(self._simulator, scenario)
+        except SimulatorFailed as failure:
+            self._note_failure(failure, tally)
+            return False
+        if comparison.applies:
+            tally.exercised += 1
+            tally.judged += 1
+        else:
+            tally.reasons[f"{Verdict.NOT_APPLICABLE.value}: {comparison.reason}"] += 1
+        return comparison.difference is not None
+
+    def _note_failure(self, failure: SimulatorFailed, tally: Tally) -> None:
+        """Count a scenario without an answer; the first one is kept as a case."""
+        tally.unanswered += 1
+        if tally.unanswered == 1:
+            tally.failure = f"{type(failure).__name__}: {failure.message}"
+            tally.case = self._court.keep_failure(failure)
+
+    def _is_pointless(self, tally: Tally) -> bool:
+        return tally.unanswered >= PATIENCE or (tally.scenarios >= ELSEWHERE and tally.is_elsewhere)
+
+    def _is_late(self) -> bool:
+        return self._deadline is not None and time.monotonic() > self._deadline
+
+    def _breach(self, law: Law, scenario: Scenario) -> Exhibit:
+        """The smallest scenario that breaks ``law``."""
+
+        def breaks(candidate: Scenario) -> bool:
+            return law.judge(Run.from_scenario(candidate, self._simulator(candidate))).verdict is Verdict.FAIL
+
+        small = self._minimised(scenario, breaks)
+        got = self._simulator(small)
+        return Exhibit(law.error(law.judge(Run.from_scenario(small, got))), small, got, law.name)
+
+    def _contradiction(self, relation: Relation, scenario: Scenario) -> Exhibit:
+        """The smallest scenario that breaks ``relation``."""
+
+        def breaks(candidate: Scenario) -> bool:
+            return relation.check(self._simulator, candidate).difference is not None
+
+        small = self._minimised(scenario, breaks)
+        difference = relation.check(self._simulator, small).difference
+        return Exhibit(relation.error(f"{relation.name}: {difference}"), small, self._simulator(small), relation.name)
+
+    def _minimal_failure(self, failure: SimulatorFailed) -> Exhibit:
+        """The smallest scenario that fails in the same way; a hang is too slow to be minimised."""
+        small, last = failure.scenario, failure
+        if small is None:
+            raise failure
+        if not isinstance(failure, SimulatorHung):
+
+            def fails(candidate: Scenario) -> bool:
+                return isinstance(self._failure(candidate), type(failure))
+
+            small = self._minimised(small, fails)
+            last = self._failure(small) or failure
+        return Exhibit(last, small, None, ANSWERS)
+
+    def _minimised(self, scenario: Scenario, breaks: PROVES) -> Scenario:
+        """The smallest scenario for which ``breaks`` still holds, inside what the simulator can be driven to.
+
+        No answer is no breach, and nothing is one after ``MINIMISE_SECONDS``.
+        """
+        deadline = time.monotonic() + MINIMISE_SECONDS
+        supports = self._court.supports
+
+        def still(candidate: Scenario) -> bool:
+            try:
+                return time.monotonic() < deadline and is_within(candidate, supports) and breaks(candidate)
+            except SimulatorFailed:
+                return False
+
+        return minimise(scenario, still, keep_rules=self._court.rules is not None)
+
+    def _ask_afresh(self, relation: Relation, asked: list[Scenario], tally: Tally) -> None:
+        """The second half of rerun_is_identical: another process, another hash seed."""
+        __tracebackhide__ = True
+        answered = [(scenario, got) for scenario in asked if (got := self._answer(scenario, tally)) is not None]
+        found = difference_when_fresh(self._simulator, answered)
+        if found is not None:
+            scenario, difference = found
+            got = next(got for other, got in answered if other is scenario)
+            error = relation.error(f"{relation.name}: {difference}")
+            self._convict(tally, Exhibit(error, scenario, got, relation.name))
+
+    def _convict(self, tally: Tally, exhibit: Exhibit) -> NoReturn:
+        """Keep the case, write the report of the find, and raise."""
+        __tracebackhide__ = True
+        scenario, got = exhibit.scenario, exhibit.got
+        tally.case = self._court.keep(exhibit.law, scenario, got, str(exhibit.error))
+        tally.fail(str(exhibit.error))
+        self._record(tally)
+        answers = "(no answer)" if got is None else fills_table(got)
+        exhibit.error.add_note("\n".join([
+            "", f"the smallest scenario found, {rules_line(scenario.rules)}", _indented(scenario_table(scenario)),
+            "got", _indented(answers),
+            "the reference's fills", _indented(fills_table(simulate(scenario))),
+            f"case: {tally.case}",
+            f"replay: fillproof replay {tally.case} --simulator {self._simulator.name!r}",
+        ]))
+        raise exhibit.error
+
+    def _conclude(self, tally: Tally) -> None:
+        """Pass, or skip with the reason for which there is no pass."""
+        __tracebackhide__ = True
+        tally.conclude()
+        self._record(tally)
+        if tally.verdict != Verdict.PASS.value:
+            pytest.skip(f"{tally.verdict}: {tally.reason}")
+
+    def _record(self, tally: Tally) -> None:
+        tally.seconds = round(time.monotonic() - self._started, 3)
+        self._item.user_properties.append(("fillproof", tally.to_dict()))
+
+
+def laws_every(k: int) -> int:
+    """Of the exhaustive scenarios up to ``k`` events, every so-many-th is judged by the laws too."""
+    return {4: 16}.get(k, 1 if k < 4 else 1000)
+
+
+def _is_same(got: list[Any], expected: list[Any]) -> bool:
+    """Whether two answers are equal fill by fill; cheap, and false where it cannot tell."""
+    try:
+        fees = all(a.fee is None or a.fee == b.fee for a, b in zip(got, expected, strict=False))
+        return fees and [_five(fill) for fill in got] == [_five(fill) for fill in expected]
+    except AttributeError:
+        return False
+
+
+def _five(fill: Any) -> tuple[Any, ...]:
+    return fill.ns, fill.order_id, fill.side, fill.price_ticks, fill.size_lots
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())

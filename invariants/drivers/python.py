@@ -1,0 +1,122 @@
+"""A simulator that is a Python function, in a module or in a file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import reduce
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any
+
+from invariants.drivers.declared import declared
+from invariants.drivers.failures import SimulatorCrashed, SimulatorFailed, SimulatorHung
+from invariants.drivers.simulator import Limits, Simulator, bounded
+from simcore import InputError, Scenario
+
+WANTED = "package.module:function, path/to/file.py:function or cmd:program"
+
+
+class PythonSimulator(Simulator):
+    """Calls a function in this process; the time limit holds in the main thread on POSIX."""
+
+    def __init__(self, spec: str, limits: Limits) -> None:
+        place, colon, name = spec.rpartition(":")
+        if not colon or not place or not name:
+            raise InputError(file="simulator", field="name", got=spec, wanted=WANTED)
+        module = _module(place, spec)
+        self._function = _function(module, name, spec)
+        super().__init__(spec, declared(vars(module), file=place), limits)
+
+    def _ask(self, scenario: Scenario) -> list[Any]:
+        try:
+            with _time_limit(self.limits.seconds):
+                return bounded(self._function(scenario), scenario)
+        except SimulatorFailed:
+            raise
+        except _TimeUpError:
+            raise SimulatorHung(f"no answer within {self.limits.seconds:g} s", scenario) from None
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
+            message = f"it raised {type(error).__name__}: {error}"
+            raise SimulatorCrashed(message, scenario, _its_traceback(error)) from None
+
+
+class _TimeUpError(BaseException):
+    """Not an ``Exception``: the simulator's own ``except Exception`` must not catch it."""
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Raise ``_TimeUpError`` in the body after ``seconds``, and every second from then on."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(signal.SIGALRM, _time_is_up)
+    timer = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, former)
+
+
+def _time_is_up(_signal: int, _frame: FrameType | None) -> None:
+    raise _TimeUpError
+
+
+def _its_traceback(error: BaseException) -> str:
+    """The traceback from the simulator's own first frame on."""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_globals.get("__name__") in _OURS:
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames, limit=-12))
+
+
+_OURS = (__name__, "invariants.drivers.simulator")
+
+
+def _module(place: str, spec: str) -> ModuleType:
+    is_file = place.endswith(".py") or "/" in place
+    if is_file and not Path(place).is_file():
+        raise InputError(file="simulator", field="file", got=place, wanted="an existing Python file")
+    _reach(str(Path(place).resolve().parent if is_file else Path.cwd()))
+    try:
+        return _from_file(Path(place).resolve()) if is_file else importlib.import_module(place)
+    except (Exception, SystemExit) as error:  # a stranger's module may raise anything
+        got = f"{type(error).__name__}: {error}"
+        raise InputError(file=spec, field="import", got=got, wanted="a module that imports") from error
+
+
+def _reach(folder: str) -> None:
+    """Make the modules of ``folder`` importable, as for a script that is run from there."""
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+
+
+def _from_file(path: Path) -> ModuleType:
+    # two simulators may share a file name, never a path
+    name = f"{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    found = importlib.util.spec_from_file_location(name, path)
+    if found is None or found.loader is None:
+        raise ImportError(f"{path} is no Python source")
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module
+    found.loader.exec_module(module)
+    return module
+
+
+def _function(module: ModuleType, name: str, spec: str) -> Callable[[Scenario], Any]:
+    try:
+        function = reduce(getattr, name.split("."), module)
+    except AttributeError:
+        raise InputError(file=spec, field="function", got=name, wanted=f"a function of {module.__name__}") from None
+    if not callable(function):
+        raise InputError(file=spec, field="function", got=function, wanted="something that can be called")
+    return function

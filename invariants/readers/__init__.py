@@ -1,0 +1,56 @@
+"""Readers: evidence from files. One file per kind of output, each ends in a ``simcore.Run``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from invariants.readers.bundle import is_bundle, read_bundle
+from invariants.readers.markers import are_markers, read_markers
+from simcore import InputError, Rules, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A kind of output: its name, whether a path is of this kind, and how to read it."""
+
+    name: str
+    recognises: Callable[[Path], bool]
+    read: Callable[..., Run]
+
+
+READERS = (
+    Reader("bundle", is_bundle, read_bundle),
+    Reader("markers", are_markers, read_markers),
+)
+"""Every reader; the first that recognises a path reads it."""
+
+
+def read_run(
+    path: str | Path,
+    *,
+    reader: str | None = "auto",
+    rules: Rules | str | Path | None = None,
+    tape: str | Path | None = None,
+) -> Run:
+    """The run in ``path``, by its kind, or by the ``reader`` of that name.
+
+    ``rules`` (or a rules file, or a preset) replaces what the run declares, ``tape`` its tape.
+    Raises ``InputError``.
+    """
+    return _reader(Path(path), reader or "auto").read(path, rules=rules, tape=tape)
+
+
+def _reader(path: Path, name: str) -> Reader:
+    names = [reader.name for reader in READERS]
+    if name != "auto":
+        if name not in names:
+            raise InputError(file=str(path), field="reader", got=name, wanted=f"auto, {' or '.join(names)}")
+        return READERS[names.index(name)]
+    for reader in READERS:
+        if reader.recognises(path):
+            return reader
+    got = "nothing there" if not path.exists() else "neither"
+    wanted = "a bundle (a folder with run.toml) or markers (markers.jsonl, or its folder)"
+    raise InputError(file=str(path), field="path", got=got, wanted=wanted)

@@ -1,0 +1,198 @@
+"""A run to its bundle: exact, and all of it or nothing."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import fields as fields_of
+from decimal import Decimal, localcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tomli_w
+
+from invariants.readers.bundle_head import FORMAT, TABLES
+from invariants.readers.tables import SUFFIXES
+from simcore import InputError, Instrument, Run
+from simcore.errors import shorten
+from simcore.frames import UNJUDGED
+from simcore.grid import Ints, Step
+from simcore.run import ABSENT, Objects, Rejected
+from simcore.units import EXACT, INT64_MAX
+
+
+def write_bundle(run: Run, path: str | Path) -> None:
+    """Write ``run`` to the folder ``path``, all of it or nothing.
+
+    An older bundle there is replaced; any other folder is refused, and so is a bundle with
+    foreign files in it. Raises ``InputError``.
+    """
+    target = Path(path)
+    _check_target(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        new = scratch / "new"
+        new.mkdir()
+        for table, arrow in _tables_of(run).items():
+            pq.write_table(arrow, new / f"{table}.parquet", compression="zstd")
+        (new / "run.toml").write_text(tomli_w.dumps(_head_of(run)), encoding="utf-8")
+        if target.exists():
+            target.rename(scratch / "old")
+        try:
+            new.rename(target)
+        except OSError:
+            if (scratch / "old").exists():
+                (scratch / "old").rename(target)
+            raise
+    except UnicodeEncodeError as error:
+        raise InputError(file=str(target), field="text", got=ascii(error.object), wanted="text in UTF-8") from None
+    finally:
+        shutil.rmtree(scratch)
+
+
+def _check_target(target: Path) -> None:
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise InputError(file=str(target), field="folder", got="a file", wanted="a new folder, or an older bundle")
+    mine = {"run.toml", *(f"{table}{suffix}" for table in TABLES for suffix in SUFFIXES)}
+    foreign = sorted(file.name for file in target.iterdir() if file.name not in mine)
+    if foreign:
+        wanted = "a new folder, or one with nothing but an older bundle in it"
+        raise InputError(file=str(target), field="folder", got=foreign[0], wanted=wanted)
+
+
+def _head_of(run: Run) -> dict[str, Any]:
+    known = {key: value for key, value in run.reported.items() if not key.startswith(UNJUDGED)}
+    unjudged = {k.removeprefix(UNJUDGED): str(v) for k, v in run.reported.items() if k.startswith(UNJUDGED)}
+    # a figure stays a figure, and what was none becomes a text again
+    figures = {k: Decimal(v) if Decimal(v).is_finite() else v for k, v in unjudged.items()}
+    ends = {"end_ns": run.end_ns, "last_event_ns": run.last_event_ns, "exit_code": run.exit_code}
+    rules = {key: "none" if value is None else value for key, value in run.rules.to_dict().items()}
+    return {
+        "format": FORMAT,
+        "name": run.name,
+        "instrument": {"tick_size": str(run.instrument.tick_size), "lot_size": str(run.instrument.lot_size)},
+        "rules": rules,
+        "run": {key: value for key, value in ends.items() if value is not None},
+        "provenance": dict(run.provenance),
+        "reported": {**{k: str(v) for k, v in known.items()}, **({"unjudged": figures} if figures else {})},
+        "rejected": [{**_as_dict(row), "got": _text_of(row.got)} for row in run.rejected],
+    }
+
+
+def _as_dict(row: Rejected) -> Mapping[str, Any]:
+    return {f.name: getattr(row, f.name) for f in fields_of(row)}
+
+
+def _text_of(got: Any) -> str:
+    return got if isinstance(got, str) and len(got) <= 120 else shorten(got)
+
+
+def _tables_of(run: Run) -> dict[str, Any]:
+    """The tables of ``run`` in native units, as Arrow."""
+    tick, lot = Step.of(run.instrument.tick_size, "tick_size"), Step.of(run.instrument.lot_size, "lot_size")
+    t, q, o, f, p = run.trades, run.tops, run.orders, run.fills, run.positions
+    odd_orders, odd_fills = _are_mixed(o.order_id), _are_mixed(f.order_id)
+    tables = {
+        "orders": _arrow(
+            {
+                "order_id": _ids(o.order_id, quoted=odd_orders),
+                "side": _side(o.side),
+                "price": _native(o.price_ticks, tick),
+                "size": _native(o.size_lots, lot),
+                "submit_ns": pa.array(o.submit_ns),
+                "live_ns": _nullable(o.live_ns),
+                "cancel_ns": _nullable(o.cancel_ns),
+                "end_ns": _nullable(o.end_ns),
+                "end": pa.array(o.end.tolist(), pa.string()),
+            },
+            quoted=odd_orders,
+        ),
+        "fills": _arrow(
+            {
+                "ns": pa.array(f.ns),
+                "ns_to": pa.array(f.ns_to),
+                "order_id": _ids(f.order_id, quoted=odd_fills),
+                "side": _side(f.side),
+                "price": _native(f.price_ticks, tick),
+                "size": _native(f.size_lots, lot),
+                "trade_seq": _nullable(f.trade_seq),
+                "fee": _fees(f.fee, run.instrument),
+            },
+            quoted=odd_fills,
+        ),
+    }
+    if run.has_tape:
+        tables["tape"] = _arrow(
+            {
+                "ns": pa.array(t.ns),
+                "price": _native(t.price_ticks, tick),
+                "size": _native(t.size_lots, lot),
+                "aggressor": _side(t.aggressor),
+                "seq": pa.array(t.seq),
+            }
+        )
+    if len(q):
+        tables["quotes"] = _arrow(
+            {
+                "ns": pa.array(q.ns),
+                "bid": _native(q.bid_ticks, tick),
+                "bid_size": _native(q.bid_lots, lot),
+                "ask": _native(q.ask_ticks, tick),
+                "ask_size": _native(q.ask_lots, lot),
+            }
+        )
+    if len(p):
+        tables["positions"] = _arrow({"ns": pa.array(p.ns), "position": _native(p.position_lots, lot)})
+    return tables
+
+
+def _arrow(columns: dict[str, Any], *, quoted: bool = False) -> Any:
+    """Columns as a table; ``quoted`` ids are texts behind a quote, and the column says so."""
+    marks = {"order_id": {"text": "quoted"}} if quoted else {}
+    fields = [pa.field(name, array.type, metadata=marks.get(name)) for name, array in columns.items()]
+    return pa.table(list(columns.values()), schema=pa.schema(fields))
+
+
+def _are_mixed(ids: Objects) -> bool:
+    """Whether neither an int64 nor a text column can hold these ids."""
+    whole = [isinstance(name, int) for name in ids]
+    return any(whole) and not (all(whole) and all(abs(name) <= INT64_MAX for name in ids))
+
+
+def _ids(ids: Objects, *, quoted: bool) -> Any:
+    if quoted:
+        return pa.array([f"'{name}" if isinstance(name, str) else str(name) for name in ids], pa.string())
+    texts = len(ids) and isinstance(ids[0], str)
+    return pa.array(ids.tolist(), pa.string() if texts else pa.int64())
+
+
+def _side(sides: Ints) -> Any:
+    return pa.array(sides.astype(np.int8))
+
+
+def _nullable(values: Ints) -> Any:
+    return pa.array(values, mask=values == ABSENT)
+
+
+def _native(counts: Ints, step: Step) -> Any:
+    """Whole steps as decimals: 128-bit where they fit, text where not."""
+    largest = max(abs(int(counts.max(initial=0))), abs(int(counts.min(initial=0))))
+    if step.decimals > 37 or largest * step.numerator > INT64_MAX:
+        with localcontext(EXACT):
+            return pa.array([format(int(count) * step.size, "f") for count in counts], pa.string())
+    unscaled = counts * step.numerator
+    halves = np.stack([unscaled, unscaled >> 63], axis=1)  # low and high words, two's complement
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(halves))]
+    return pa.Array.from_buffers(pa.decimal128(38, step.decimals), len(counts), buffers)
+
+
+def _fees(fees: Objects, instrument: Instrument) -> Any:
+    texts = [None if fee is None else format(instrument.notional(fee), "f") for fee in fees]
+    return pa.array(texts, pa.string())

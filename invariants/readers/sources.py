@@ -1,0 +1,89 @@
+"""Whole files by path, glob, folder or URL (``s3://``, ``https://``, whatever fsspec can reach)."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import fsspec
+
+from invariants.readers.tables import SUFFIXES
+from simcore import InputError
+
+Sources = str | Path | Iterable[str | Path]
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A file read whole: the name to show, and the bytes."""
+
+    name: str
+    data: bytes
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the bytes as they were stored."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+def blobs(sources: Sources) -> Iterator[Blob]:
+    """Every file that ``sources`` name, in their order, globs and folders by name.
+
+    A folder means its tables. Raises ``InputError`` for what cannot be read or matches nothing.
+    """
+    for source in [sources] if isinstance(sources, str | Path) else sources:
+        yield from _remote(str(source)) if "://" in str(source) else _local(str(source))
+
+
+def _local(source: str) -> Iterator[Blob]:
+    path = Path(source)
+    if path.is_dir():
+        names = [str(file) for file in sorted(path.iterdir()) if file.name.endswith(SUFFIXES)]
+    else:
+        names = [source] if path.exists() or not glob.has_magic(source) else sorted(glob.glob(source, recursive=True))  # noqa: PTH207 (keeps relative names)
+    if not names:
+        raise InputError(file=source, field="file", got="no match", wanted="a file, a glob or a folder of tables")
+    for name in names:
+        try:
+            yield Blob(name, Path(name).read_bytes())
+        except OSError as error:
+            raise InputError(file=name, field="file", got=error.strerror, wanted="a readable file") from None
+
+
+def _remote(source: str) -> Iterator[Blob]:
+    shown = without_secrets(source)
+    try:
+        # the environment (an endpoint, a key) may have changed since the last call
+        system, path = fsspec.core.url_to_fs(source, skip_instance_cache=True)
+        found = list(_found(system, path))
+        for name in found:
+            url = name if "://" in name else system.unstrip_protocol(name)
+            yield Blob(without_secrets(url), bytes(system.cat_file(name)))
+    except ImportError as error:
+        wanted = "its file system: pip install 'fillproof[remote]'"
+        raise InputError(file=shown, field="file", got=str(error), wanted=wanted) from None
+    except Exception as error:
+        # every file system behind fsspec raises what its own client library raises
+        got = f"{type(error).__name__}: {error}".replace(source, shown)
+        raise InputError(file=shown, field="file", got=got, wanted="a readable file") from error
+    if not found:
+        raise InputError(file=shown, field="file", got="no match", wanted="a file, a glob or a folder of tables")
+
+
+def _found(system: Any, path: str) -> Iterable[str]:
+    if "*" in path:
+        return sorted(system.glob(path))
+    if not path.endswith(SUFFIXES) and system.isdir(path):
+        return sorted(name for name in system.ls(path, detail=False) if name.endswith(SUFFIXES))
+    return [path]
+
+
+def without_secrets(url: str) -> str:
+    """``url`` without user, password and query: a signed URL must not end up in a report."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -1,0 +1,108 @@
+"""Tables from bytes: Parquet, or CSV, plain or gzip, told apart by their content.
+
+CSV cells come as text and an empty one is null. Parquet keeps its types. Whatever is wrong with a
+file as such (truncated, not UTF-8, ragged) raises ``InputError``.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from simcore import InputError
+
+SUFFIXES = (".parquet", ".csv", ".csv.gz")
+
+
+def frame_from_bytes(data: bytes, *, file: str) -> pd.DataFrame:
+    """The table in ``data``."""
+    if data[:2] == b"\x1f\x8b":
+        data = _gunzip(data, file)
+    return _parquet(data, file) if data[:4] == b"PAR1" or file.endswith(".parquet") else _csv(data, file)
+
+
+def _gunzip(data: bytes, file: str) -> bytes:
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(file=file, field="file", got=str(error), wanted="a whole gzip file") from None
+
+
+def _parquet(data: bytes, file: str) -> pd.DataFrame:
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(file=file, field="file", got=_first_line(error), wanted="a whole Parquet file") from None
+    if len(set(table.column_names)) < table.num_columns:
+        names = table.column_names
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(file=file, field=twice, got="the column twice", wanted="one column of that name")
+    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
+    for field in table.schema:
+        if (field.metadata or {}).get(b"text") == b"quoted":
+            frame[field.name] = pd.Series([_id_of(text) for text in frame[field.name]], dtype=object)
+    return frame
+
+
+def _id_of(text: Any) -> Any:
+    """An id from a column that holds ints and texts side by side: a text stands behind a quote."""
+    if isinstance(text, str) and text.lstrip("-").isdecimal():
+        return int(text)
+    return text[1:] if isinstance(text, str) and text.startswith("'") else text
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _csv(data: bytes, file: str) -> pd.DataFrame:
+    names, rows = _csv_rows(_text(data, file), file)
+    columns: list[Any] = [[] for _ in names] if not rows else list(zip(*rows, strict=True))
+    return pd.DataFrame(
+        {
+            name: pd.Series([cell if cell != "" else None for cell in column], dtype=object)
+            for name, column in zip(names, columns, strict=True)
+        }
+    )
+
+
+def _text(data: bytes, file: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = data[: error.start].count(b"\n") or None  # the header is row 0
+        raise InputError(file=file, row=row, field="text", got=f"byte {error.start}", wanted="UTF-8") from None
+
+
+def _csv_rows(text: str, file: str) -> tuple[list[str], list[list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: list[list[str]] = []
+    names: list[str] = []
+    try:
+        names = [name.strip() for name in next(reader, [])]
+        for row in reader:
+            if len(row) != len(names):
+                if not row:
+                    continue
+                got = f"{len(row)} cells"
+                raise InputError(file=file, row=len(rows) + 1, field="row", got=got, wanted=f"{len(names)} cells")
+            rows.append(row)
+    except csv.Error as error:
+        raise InputError(file=file, row=len(rows) + 1, field="row", got=str(error), wanted="CSV") from None
+    _check_names(names, file)
+    return names, rows
+
+
+def _check_names(names: list[str], file: str) -> None:
+    if not any(names):
+        raise InputError(file=file, field="header", got="nothing", wanted="a line of column names")
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(file=file, field=name, got="the column twice", wanted="one column of that name")

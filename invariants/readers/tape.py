@@ -1,0 +1,296 @@
+"""Tapes from anywhere: what a venue published, as columns and as events.
+
+A table is told by its columns, not by its name:
+
+- trades: a time, ``price``, ``size`` or ``qty`` (or ``amount``), optionally ``side`` or
+  ``aggressor`` (the taker's), ``seq``, ``symbol``. GMO Coin's daily CSV is one of these.
+- tops of book: a time, ``bid``, ``bid_size``, ``ask``, ``ask_size``, or ``bid_px`` and ``bid_sz``,
+  or ``bid1`` and ``bidq1``, and so on.
+
+The time is ``ns``, ``ts_ns`` or ``timestamp_ns`` (whole nanoseconds), or ``ts``, ``timestamp`` or
+``time`` (nanoseconds, datetimes or ISO-8601 text; without a zone it is UTC).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from invariants.readers import clock
+from invariants.readers.bundle_head import head_of, instrument_of
+from invariants.readers.sources import Blob, Sources, blobs
+from invariants.readers.tables import frame_from_bytes
+from simcore import InputError, Instrument, Run, Side, TapeEvent, TopOfBook, Trade
+from simcore.cells import cells_of
+from simcore.frames import Sheet, tops_of, trades_of
+from simcore.grid import Ints
+from simcore.run import Rejected, Tops, Trades
+
+NANOSECONDS = ("ns", "ts_ns", "timestamp_ns")
+TIMES = (*NANOSECONDS, "ts", "timestamp", "time")
+SIZES = ("size", "qty", "amount")
+TAKERS = ("aggressor", "side")
+SYMBOLS = ("symbol", "pair")
+BOOK = {
+    "bid": ("bid", "bid_px", "bid1"),
+    "bid_size": ("bid_size", "bid_sz", "bidq1"),
+    "ask": ("ask", "ask_px", "ask1"),
+    "ask_size": ("ask_size", "ask_sz", "askq1"),
+}
+EARLIEST_NS = 10**17
+"""Whole numbers below this (1973) in a column of no unit are seconds or milliseconds, not nanoseconds."""
+
+Columns = TypeVar("Columns", Trades, Tops)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Tape:
+    """Trades and tops of book, in time order.
+
+    ``derived`` says that ``instrument`` is the finest decimal grid that appears in the data.
+    ``top_seq`` orders the tops among the trades of one instant, where both tables have a ``seq``.
+    ``tables`` names the source of each table, ``files`` every file; ``row`` in the columns counts
+    through the files of a table in their order.
+    """
+
+    trades: Trades
+    tops: Tops
+    instrument: Instrument
+    derived: bool
+    files: tuple[str, ...]
+    tables: Mapping[str, str]
+    inputs: Mapping[str, str]
+    read: Mapping[str, int]
+    rejected: tuple[Rejected, ...] = ()
+    top_seq: Ints | None = None
+
+    def events(self) -> list[TapeEvent]:
+        """All events in order; at one instant by ``seq`` where both tables have it, else trades first."""
+        events = [*_trade_events(self.trades), *_top_events(self.tops)]
+        ns = np.concatenate([self.trades.ns, self.tops.ns])
+        if self.top_seq is None:
+            return [events[at] for at in np.argsort(ns, kind="stable")]
+        return [events[at] for at in np.lexsort([np.concatenate([self.trades.seq, self.top_seq]), ns])]
+
+
+def _trade_events(trades: Trades) -> Iterator[TapeEvent]:
+    takers = {1: Side.BUY, -1: Side.SELL, 0: None}
+    columns = (trades.ns, trades.price_ticks, trades.size_lots, trades.aggressor)
+    for ns, price, size, side in zip(*(column.tolist() for column in columns), strict=True):
+        yield Trade(ns, price, size, takers[side])
+
+
+def _top_events(tops: Tops) -> Iterator[TapeEvent]:
+    columns = (tops.ns, tops.bid_ticks, tops.bid_lots, tops.ask_ticks, tops.ask_lots)
+    return (TopOfBook(*row) for row in zip(*(column.tolist() for column in columns), strict=True))
+
+
+def read_tape(sources: Sources, *, instrument: Instrument | None = None, quotes: Sources | None = None) -> Tape:
+    """The tape in ``sources`` (paths, globs, folders, URLs) and ``quotes`` (the same, tops of book only).
+
+    The files of a table follow each other by their first time, then by name. Without an
+    ``instrument``, the grid is the finest decimal one that appears in the data (a bundle's own,
+    for a bundle). Raises ``InputError`` for a file that is no tape, time that runs backwards, or
+    several symbols. Numbers that are not finite or off the given grid are rejected rows.
+    """
+    parts: list[_Part] = []
+    inputs: dict[str, str] = {}
+    for blob in _all_blobs(sources, quotes):
+        inputs[blob.name] = blob.sha256
+        parts.append(_part(blob))
+    _check_one_symbol(parts)
+    tables = {table: _in_order([p for p in parts if p.sheet.table == table]) for table in ("tape", "quotes")}
+    grid = instrument or _declared_grid(sources) or _finest_grid(parts)
+    trades = _joined(tables["tape"], [trades_of(p.sheet, grid) for p in tables["tape"]], Trades)
+    tops = _joined(tables["quotes"], [tops_of(p.sheet, grid) for p in tables["quotes"]], Tops)
+    trades, top_seq = _sequenced(trades, tops, tables)
+    return Tape(
+        trades,
+        tops,
+        grid,
+        derived=instrument is None and _declared_grid(sources) is None,
+        files=tuple(inputs),
+        tables={table: _title(found) for table, found in tables.items() if found},
+        inputs=inputs,
+        read={table: sum(len(p.sheet.frame) for p in found) for table, found in tables.items() if found},
+        rejected=tuple(row for found in tables.values() for p in found for row in p.sheet.rejected()),
+        top_seq=top_seq,
+    )
+
+
+def with_tape(run: Run, tape: Tape | Sources) -> Run:
+    """``run`` judged against this tape: its own, if any, is set aside. Raises ``InputError``."""
+    given = tape if isinstance(tape, Tape) else read_tape(tape, instrument=run.instrument)
+    if given.instrument != run.instrument:
+        got = f"tick_size {given.instrument.tick_size}, lot_size {given.instrument.lot_size}"
+        wanted = f"tick_size {run.instrument.tick_size}, lot_size {run.instrument.lot_size}, as the run has"
+        raise InputError(file=", ".join(given.files) or "tape", field="instrument", got=got, wanted=wanted)
+    rejected = [row for row in run.rejected if row.table not in given.tables]
+    return replace(
+        run,
+        trades=given.trades,
+        tops=given.tops if "quotes" in given.tables else run.tops,
+        has_tape=True,
+        rejected=(*rejected, *given.rejected),
+        read={**run.read, **given.read},
+        files={**run.files, **given.tables},
+        inputs={**run.inputs, **given.inputs},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One file of a tape, with the columns of ``simcore.frames``."""
+
+    name: str
+    sheet: Sheet
+    ns: Ints
+    symbols: frozenset[str]
+
+    @property
+    def first(self) -> tuple[int, str]:
+        return (int(self.ns[0]) if len(self.ns) else 0, self.name)
+
+
+def _all_blobs(sources: Sources, quotes: Sources | None) -> Iterator[Blob]:
+    for source in [sources] if isinstance(sources, str | Path) else sources:
+        folder = Path(source)
+        if (folder / "run.toml").is_file():
+            yield from blobs(str(f) for f in sorted(folder.iterdir()) if f.name.split(".")[0] in ("tape", "quotes"))
+        else:
+            yield from blobs(source)
+    if quotes:
+        yield from blobs(quotes)
+
+
+def _declared_grid(sources: Sources) -> Instrument | None:
+    """The instrument of the bundle that ``sources`` is, if it is one."""
+    head = Path(sources) / "run.toml" if isinstance(sources, str | Path) else None
+    return instrument_of(head_of(head), str(head)) if head is not None and head.is_file() else None
+
+
+def _part(blob: Blob) -> _Part:
+    frame = frame_from_bytes(blob.data, file=blob.name)
+    table, renamed = _recognised(frame, blob.name)
+    renamed["ns"] = _times(frame, blob.name)
+    sheet = Sheet(pd.DataFrame(renamed), table, blob.name)
+    symbols = {str(s) for name in SYMBOLS if name in frame for s in frame[name].unique()}
+    return _Part(blob.name, sheet, sheet.ints("ns"), frozenset(symbols))
+
+
+def _recognised(frame: pd.DataFrame, file: str) -> tuple[str, dict[str, Any]]:
+    """Which table this is, and its columns under the names that they have here."""
+    book = {mine: _first(frame, theirs) for mine, theirs in BOOK.items()}
+    size, taker = _first(frame, SIZES), _first(frame, TAKERS)
+    if None not in book.values():
+        names, table = book, "quotes"
+    elif "price" in frame and size is not None:
+        names, table = {"price": "price", "size": size, "aggressor": taker}, "tape"
+    else:
+        wanted = "a time with price and size (trades), or with bid, bid_size, ask and ask_size (tops of book)"
+        raise InputError(file=file, field="columns", got=", ".join(map(str, frame.columns)), wanted=wanted)
+    names["seq"] = _first(frame, ("seq",))
+    return table, {mine: frame[theirs] for mine, theirs in names.items() if theirs is not None}
+
+
+def _first(frame: pd.DataFrame, names: Iterable[str]) -> str | None:
+    return next((name for name in names if name in frame), None)
+
+
+def _times(frame: pd.DataFrame, file: str) -> Any:
+    """The time column as whole nanoseconds, or as the cells in which a ``Sheet`` finds the fault."""
+    name = _first(frame, TIMES)
+    if name is None:
+        got = ", ".join(map(str, frame.columns))
+        raise InputError(file=file, field="ns", got=got, wanted=f"a time column: {', '.join(TIMES)}")
+    cells = cells_of(frame[name], file=file, field=name, rows=np.arange(1, len(frame) + 1))
+    if name in NANOSECONDS or cells.kind == "time":
+        return frame[name]
+    listed = cells.listed()
+    if any(isinstance(v, str) and not v.strip().lstrip("-").isdecimal() for v in listed[:1]):
+        return _iso_times(listed, file, name)
+    ns = Sheet(frame[[name]], "tape", file).ints(name)
+    for at in np.flatnonzero(ns < EARLIEST_NS)[:1]:
+        wanted = f"nanoseconds since 1970 (call the column {' or '.join(NANOSECONDS)} if it has them)"
+        raise InputError(file=file, row=int(at) + 1, field=name, got=int(ns[at]), wanted=wanted)
+    return pd.Series(ns)
+
+
+def _iso_times(listed: list[Any], file: str, name: str) -> Any:
+    times = np.zeros(len(listed), np.int64)
+    for at, text in enumerate(listed):
+        try:
+            times[at] = clock.ns_of(text)
+        except (ValueError, TypeError, AttributeError):
+            raise InputError(file=file, row=at + 1, field=name, got=text, wanted=clock.WANTED) from None
+    return pd.Series(times)
+
+
+def _check_one_symbol(parts: list[_Part]) -> None:
+    known: str | None = None
+    for part in parts:
+        for symbol in sorted(part.symbols):
+            if known not in (None, symbol):
+                raise InputError(file=part.name, field="symbol", got=f"{symbol} beside {known}", wanted="one symbol")
+            known = symbol
+
+
+def _in_order(parts: list[_Part]) -> list[_Part]:
+    """The files by their first time, then by name; time must not run backwards in or between them."""
+    parts = sorted(parts, key=lambda part: part.first)
+    last_ns, last_name = None, ""
+    for part in (p for p in parts if len(p.ns)):
+        for at in np.flatnonzero(np.diff(part.ns) < 0)[:1]:
+            wanted = f"no earlier than the row before, {part.ns[at]}"
+            raise InputError(file=part.name, row=int(at) + 2, field="ns", got=int(part.ns[at + 1]), wanted=wanted)
+        if last_ns is not None and part.ns[0] < last_ns:
+            wanted = f"no earlier than the end of {last_name}, {last_ns}"
+            raise InputError(file=part.name, row=1, field="ns", got=int(part.ns[0]), wanted=wanted)
+        last_ns, last_name = int(part.ns[-1]), part.name
+    return parts
+
+
+def _finest_grid(parts: list[_Part]) -> Instrument:
+    """Powers of ten: the most decimals among the prices, and among the sizes; trailing zeros do not count."""
+    prices = max((p.sheet.decimals(*_have(p, "price", "bid", "ask")) for p in parts), default=0)
+    sizes = max((p.sheet.decimals(*_have(p, "size", "bid_size", "ask_size")) for p in parts), default=0)
+    return Instrument(Decimal(1).scaleb(-prices), Decimal(1).scaleb(-sizes))
+
+
+def _have(part: _Part, *names: str) -> list[str]:
+    return [name for name in names if part.sheet.has(name)]
+
+
+def _joined(parts: list[_Part], tables: list[Columns], kind: type[Columns]) -> Columns:
+    """The tables behind each other; rows count on, rejected ones included."""
+    if not tables:
+        return kind(*(np.empty(0, np.int64) for _ in kind.__dataclass_fields__))
+    before = np.cumsum([0, *(len(part.sheet.frame) for part in parts)])
+    columns = {name: [getattr(table, name) for table in tables] for name in kind.__dataclass_fields__}
+    columns["row"] = [rows + offset for rows, offset in zip(columns["row"], before, strict=False)]
+    return kind(*(np.concatenate(column) for column in columns.values()))
+
+
+def _sequenced(trades: Trades, tops: Tops, tables: Mapping[str, list[_Part]]) -> tuple[Trades, Ints | None]:
+    """The files' own ``seq`` where it never falls; else the rows are counted from 0."""
+
+    def own(table: str) -> Ints | None:
+        if not tables[table] or not all(part.sheet.has("seq") for part in tables[table]):
+            return None
+        seq = np.concatenate([p.sheet.kept(p.sheet.maybe("seq"))[0] for p in tables[table]])
+        return seq if bool((np.diff(seq) > 0).all()) else None
+
+    if own("tape") is None:
+        return replace(trades, seq=trades.row - 1), None
+    return trades, own("quotes") if len(tops) else None
+
+
+def _title(parts: list[_Part]) -> str:
+    more = f" and {len(parts) - 1} more" if len(parts) > 1 else ""
+    return parts[0].name + more

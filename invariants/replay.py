@@ -1,0 +1,73 @@
+"""``fillproof replay``: whether the bug of a case file is fixed."""
+
+# ruff: noqa: PLC0415 (as in the command line: --help needs none of it)
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from simcore import InputError, Run
+
+
+@click.command()
+@click.argument("cases", nargs=-1, required=True, metavar="CASE...")
+@click.option("--simulator", required=True, help="module:function, file.py:function or 'cmd:program --flags'.")
+def replay(cases: tuple[str, ...], simulator: str) -> None:
+    """Ask the simulator the scenario of each CASE (a file, or a folder of them) again.
+
+    Exit code 0: all fixed, 1: some still failing, 2: some cannot be replayed.
+    """
+    codes = [_replay(path, simulator) for path in _files(cases)]
+    sys.exit(max(codes))
+
+
+def still_failing(case: str | Path, simulator: str) -> str:
+    """How the simulator still breaks what the case says; empty where it is fixed. Raises ``InputError``."""
+    from invariants.cases import read_case
+    from invariants.drivers import SimulatorFailed, load_simulator
+    from invariants.drivers.fresh import difference_when_fresh
+    from invariants.laws import LAWS
+    from invariants.relations import RELATIONS
+    from invariants.verdict import LawBroken
+
+    kept = read_case(Path(case))
+    laws = {law.name: law for law in LAWS}
+    relations = {relation.name: relation for relation in RELATIONS}
+    if kept.law not in (*laws, *relations, "simulator_answers"):
+        raise InputError(file=str(case), field="law", got=kept.law, wanted="a law or relation of this version")
+    with closing(load_simulator(simulator)) as ask:
+        try:
+            got = ask(kept.scenario)
+            if kept.law in laws:
+                laws[kept.law].check(Run.from_scenario(kept.scenario, got))
+            elif kept.law in relations and (difference := relations[kept.law].check(ask, kept.scenario).difference):
+                return difference
+            elif kept.law == "rerun_is_identical" and (found := difference_when_fresh(ask, [(kept.scenario, got)])):
+                return found[1]
+        except (SimulatorFailed, LawBroken) as failure:
+            return str(failure)
+    return ""
+
+
+def _replay(case: Path, simulator: str) -> int:
+    """Say what became of one case; its exit code."""
+    try:
+        failure = still_failing(case, simulator)
+    except InputError as error:
+        click.echo(f"cannot replay {case}: {error}")
+        return 2
+    click.echo(f"still failing {case}: {failure}" if failure else f"fixed {case}")
+    return int(bool(failure))
+
+
+def _files(cases: tuple[str, ...]) -> Iterator[Path]:
+    for case in cases:
+        found = sorted(Path(case).glob("*.case.json")) if Path(case).is_dir() else [Path(case)]
+        if not found:
+            raise InputError(file=case, field="folder", got="no case", wanted="files *.case.json")
+        yield from found

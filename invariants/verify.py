@@ -1,0 +1,109 @@
+"""``fillproof verify``: the conformance suite over one simulator, as a command."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import click
+
+from invariants.verdict import Verdict
+
+SUITE = "invariants.conformance"
+PLUGIN = "invariants.conformance.plugin"
+USAGE_ERROR, INTERRUPTED = 4, 2
+"""pytest's own exit codes."""
+
+
+@click.command()
+@click.argument("simulator")
+@click.option("-n", "workers", default="auto", show_default=True, help="Worker processes; 0: none, in this process.")
+@click.option("--examples", type=click.IntRange(min=1), help="Scenarios per test [default: 500].")
+@click.option("--exhaustive", type=click.IntRange(min=0), help="Also every scenario of up to K events.", metavar="K")
+@click.option("--max-time", type=click.FloatRange(min=1), help="Instead of --examples: seconds to use up.")
+@click.option("--rules", help="Rules file or preset to verify under, instead of what SIMULATOR declares.")
+@click.option("--seed", help="Which scenarios are drawn: a number, or random [default: 0].")
+@click.option("--case-dir", type=click.Path(path_type=Path), help="Where failing scenarios go [.fillproof/cases].")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write verdicts and counts as JSON.")
+@click.option("--strict", is_flag=True, help="A law or feature that stays unknown is exit code 3.")
+def verify(simulator: str, json_path: Path | None, strict: bool, **options: Any) -> None:
+    """Hold SIMULATOR against every law and relation.
+
+    SIMULATOR is package.module:function, path/to/file.py:function or 'cmd:./program --flags'.
+    """
+    with _report_path(json_path) as path:
+        path.unlink(missing_ok=True)
+        done = subprocess.run(  # noqa: S603 - this interpreter and our own suite
+            _pytest(simulator, path, options), env=_clean_environment(), check=False,
+        )
+        told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    code = exit_code(done.returncode, told, strict=strict)
+    click.echo(_last_words(code, told))
+    sys.exit(code)
+
+
+def exit_code(pytest_code: int, told: Mapping[str, Any] | None, *, strict: bool = False) -> int:
+    """0, 1, 2 or 3 from pytest's exit code and the suite's JSON (None where it wrote none)."""
+    if pytest_code == USAGE_ERROR:
+        return 2
+    if pytest_code == INTERRUPTED:
+        return 130
+    if told is None or not told["laws"]:
+        return 3
+    if told["verdict"] == Verdict.FAIL.value:
+        return 1
+    # a test that failed without a broken law is a crash of the suite: it acquits nobody
+    if pytest_code != 0 or not sum(law["judged"] for law in told["laws"] if law["kind"] != "answers"):
+        return 3
+    return 3 if strict and told["verdict"] != Verdict.PASS.value else 0
+
+
+def _pytest(simulator: str, json_path: Path, options: Mapping[str, Any]) -> list[str]:
+    ini = Path(__file__).parent / "conformance" / "verify.ini"
+    argv = [sys.executable, "-m", "pytest", "-c", str(ini), "--rootdir", str(Path.cwd()), "-q", "--no-header", "-rN"]
+    argv += [word for off in ("cacheprovider", "randomly") for word in ("-p", f"no:{off}")]
+    if not entry_points(group="pytest11", name="fillproof"):  # run from a source tree
+        argv += ["-p", PLUGIN]
+    argv += ["--pyargs", SUITE, f"--simulator={simulator}", f"--fillproof-json={json_path.resolve()}"]
+    given = {**options, "n": options["workers"], "hypothesis_seed": options["seed"]}
+    for name in ("n", "examples", "exhaustive", "max_time", "rules", "case_dir", "hypothesis_seed"):
+        if given[name] is not None:
+            argv += ["-n", str(given[name])] if name == "n" else [f"--{name.replace('_', '-')}={given[name]}"]
+    return argv
+
+
+def _clean_environment() -> dict[str, str]:
+    """The environment without what would change how pytest runs."""
+    return {k: v for k, v in os.environ.items() if k not in ("PYTEST_ADDOPTS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")}
+
+
+@contextmanager
+def _report_path(given: Path | None) -> Iterator[Path]:
+    if given is not None:
+        yield given
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder) / "verify.json"
+
+
+def _last_words(code: int, told: Mapping[str, Any] | None) -> str:
+    laws = [] if told is None else told["laws"]
+    broken = [law["law"] for law in laws if law["verdict"] == Verdict.FAIL.value]
+    unknown = [law["law"] for law in laws if law["verdict"] == Verdict.UNKNOWN.value]
+    words = {
+        0: "holds: every law and relation that could be judged",
+        1: f"broken: {', '.join(broken) or 'the simulator did not answer'}",
+        2: "the command or the simulator is wrong: nothing was judged",
+        3: f"not judged: {', '.join(unknown) or 'nothing was exercised often enough'}",
+        130: "interrupted",
+    }[code]
+    also = f" (unknown: {', '.join(unknown)})" if unknown and code in (0, 1) else ""
+    return f"verify: {words}{also}"

@@ -1,0 +1,227 @@
+"""The command line: four exit codes, one line for what is wrong, nothing but text where there is no terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from invariants.cli import main
+from invariants.laws import LAWS
+from invariants.laws.catalogue import Law
+from invariants.outcome import Exit, worst
+from invariants.pages import HEADS, sections
+from invariants.readers.bundle import write_bundle
+from invariants.report import read_report
+from invariants.simulate import logged_run
+from simcore import Instrument, Rules, Run, Scenario, Side, Submit, Trade
+from simcore import simulate as reference
+
+SCENARIO = Scenario(
+    tape=(Trade(1250, 100, 2, Side.SELL), Trade(2000, 101, 3, Side.BUY)),
+    actions=(Submit(1000, "O9", Side.BUY, 100, 2), Submit(1000, "O10", Side.SELL, 101, 3)),
+    rules=Rules(latency_ns=250, ttl_ns=None, position_cap_lots=None),
+)
+
+
+def fillproof(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def honest() -> Run:
+    return logged_run(SCENARIO, reference(SCENARIO), Instrument())
+
+
+def early() -> Run:
+    run = honest()
+    ns = run.fills.ns - np.array([1, 0])
+    return replace(run, fills=replace(run.fills, ns=ns, ns_to=ns))
+
+
+def mute() -> Run:
+    """A run that says nothing: no rows, no rules."""
+    nothing = Scenario(rules=SCENARIO.rules)
+    return Run.from_scenario(nothing, [])
+
+
+@pytest.fixture
+def bundles(tmp_path: Path) -> Path:
+    for make in (honest, early, mute):
+        write_bundle(make(), tmp_path / make.__name__)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("name", "code"), [("honest", 0), ("early", 1), ("absent", 2), ("mute", 3)])
+def test_audit_answers_with_an_exit_code(bundles: Path, name: str, code: int) -> None:
+    result = fillproof("audit", bundles / name)
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    assert "\x1b" not in result.output
+
+
+def test_an_unknown_law_is_3_under_strict_only(bundles: Path) -> None:
+    rules = bundles / "rules.toml"
+    rules.write_text('latency_ns = 250\nttl_ns = "none"\nposition_cap_lots = "none"\nundeclared = ["cross"]\n')
+    assert fillproof("audit", bundles / "honest", "--rules", rules).exit_code == 0
+    assert fillproof("audit", bundles / "honest", "--rules", rules, "--strict").exit_code == 3
+    assert fillproof("audit", bundles / "early", "--rules", rules, "--strict").exit_code == 1
+
+
+def test_wrong_input_is_one_readable_line_on_standard_error(bundles: Path) -> None:
+    toml = bundles / "honest" / "run.toml"
+    toml.write_text(toml.read_text().replace("fillproof-run/1", "fillproof-run/9"))
+    result = fillproof("audit", bundles / "honest")
+    assert (result.exit_code, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("fillproof: ")
+    assert all(part in line for part in ("run.toml", "format", "fillproof-run/9", "wanted 'fillproof-run/1'"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (), ("audit",), ("audit", "x", "--max-findings", "-1"), ("audit", "x", "--max-findings", "many"),
+        ("judge",), ("simulate", "x"), ("simulate", "x", "--out", "y", "--refresh", "-1"),
+        ("simulate", "x", "--out", "y", "--tick", "1"), ("laws", "no_such_law"), ("laws", "a", "b"),
+        ("audit", "absent", "--baseline", "absent.json"), ("audit", "absent", "--reader", "absent"),
+        ("audit", "absent", "--rules", "absent"), ("simulate", "absent.csv", "--out", "y"),
+        ("simulate", "absent.csv", "--out", "y", "--tick", "nan", "--lot", "1"), ("demo", "--day", "2"),
+    ],
+)  # fmt: skip
+def test_a_wrong_command_or_input_is_2_without_a_traceback(
+    arguments: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = fillproof(*arguments)
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_runs_give_a_table_and_the_worst_code(bundles: Path) -> None:
+    result = fillproof("audit", *(bundles / name for name in ("honest", "early", "mute")))
+    assert result.exit_code == 1
+    table = [" ".join(line.split()[1:]) for line in result.stdout.splitlines()[-3:]]
+    assert table == ["0 holds", "1 a law is broken", "3 nothing judged"]
+    assert fillproof("audit", bundles / "honest", bundles / "mute").exit_code == 3
+    wrong = fillproof("audit", bundles / "early", bundles / "absent")
+    assert wrong.exit_code == 2
+    assert "latency_is_respected" in wrong.stdout
+
+
+@pytest.mark.parametrize(
+    ("codes", "code"),
+    [((), 0), ((0, 0), 0), ((0, 3), 3), ((3, 1), 1), ((1, 0), 1), ((1, 2), 2), ((2, 3), 2)],
+)
+def test_the_worst_code_of_several(codes: tuple[int, ...], code: int) -> None:
+    assert worst(codes) is Exit(code)
+
+
+def test_json_and_html_are_written_whole(bundles: Path) -> None:
+    result = fillproof("audit", bundles / "early", "--json", bundles / "r.json", "--html", bundles / "r.html")
+    assert result.exit_code == 1
+    page = read_report(bundles / "r.json")
+    assert page["verdict"] == "fail"
+    assert all(len(digest) == 64 for digest in page["inputs"].values())
+    assert "latency_is_respected" in (bundles / "r.html").read_text()
+    again = fillproof("audit", bundles / "early", "--json", bundles / "again.json")
+    assert again.exit_code == 1
+    assert (bundles / "r.json").read_bytes() == (bundles / "again.json").read_bytes()
+
+
+def test_several_runs_write_into_a_folder(bundles: Path) -> None:
+    fillproof("audit", bundles / "honest", bundles / "early", "--json", bundles / "reports")
+    assert sorted(path.name for path in (bundles / "reports").iterdir()) == ["1-honest.json", "2-early.json"]
+
+
+def test_a_report_that_cannot_be_written_is_2(bundles: Path) -> None:
+    result = fillproof("audit", bundles / "honest", "--json", bundles / "absent" / "r.json")
+    assert result.exit_code == 2
+    assert "r.json" in result.stderr
+
+
+def test_what_the_baseline_knows_does_not_fail(bundles: Path) -> None:
+    fillproof("audit", bundles / "early", "--json", bundles / "before.json")
+    result = fillproof("audit", bundles / "early", "--baseline", bundles / "before.json")
+    assert result.exit_code == 0
+    assert "latency_is_respected: broken as the baseline knows it" in result.stdout
+
+
+def test_what_the_baseline_does_not_know_fails(bundles: Path) -> None:
+    fillproof("audit", bundles / "early", "--json", bundles / "before.json")
+    run = early()
+    ns = run.fills.ns - np.array([0, 1])
+    write_bundle(replace(run, fills=replace(run.fills, ns=ns, ns_to=ns)), bundles / "worse")
+    assert fillproof("audit", bundles / "worse", "--baseline", bundles / "before.json").exit_code == 1
+    fillproof("audit", bundles / "honest", "--json", bundles / "clean.json")
+    assert fillproof("audit", bundles / "early", "--baseline", bundles / "clean.json").exit_code == 1
+
+
+def test_a_capped_baseline_hides_no_new_finding(bundles: Path) -> None:
+    fillproof("audit", bundles / "early", "--json", bundles / "before.json", "--max-findings", "0")
+    run = early()
+    ns = run.fills.ns - np.array([0, 1000])
+    write_bundle(replace(run, fills=replace(run.fills, ns=ns, ns_to=ns)), bundles / "worse")
+    result = fillproof("audit", bundles / "worse", "--baseline", bundles / "before.json", "--max-findings", "0")
+    assert result.exit_code == 1
+
+
+def test_a_crash_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash() -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("invariants.pages.catalogue", crash)
+    result = fillproof("laws")
+    assert result.exit_code == 3
+    assert "RuntimeError: boom" in result.stderr
+    assert "a bug in fillproof" in result.stderr
+
+
+def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("invariants.pages.catalogue", interrupt)
+    assert fillproof("laws").exit_code == 130
+
+
+def test_the_catalogue_lists_every_law() -> None:
+    result = fillproof("laws")
+    assert result.exit_code == 0
+    assert all(law.name in result.stdout for law in LAWS)
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_every_law_has_a_page(law: Law) -> None:
+    result = fillproof("laws", law.name)
+    assert result.exit_code == 0
+    assert law.name in result.stdout
+    assert [title for title, body in sections(law.doc) if body] == list(HEADS)
+
+
+def test_a_misspelled_law_is_answered_with_its_neighbours() -> None:
+    assert "latency_is_respected" in fillproof("laws", "latency_respected").stderr
+
+
+@pytest.mark.parametrize("command", ["demo", "simulate", "verify", "audit", "replay", "laws"])
+def test_every_command_has_help(command: str) -> None:
+    result = fillproof(command, "--help")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Usage: ")
+
+
+def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
+    heavy = "hypothesis", "pandas", "pyarrow", "pytest", "rich"
+    code = f"import sys, invariants.cli; print([m for m in {heavy} if m in sys.modules])"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert json.loads(done.stdout.replace("'", '"')) == []

@@ -1,0 +1,270 @@
+"""The installable suite, as a user runs it: honest and broken simulators, cases, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from invariants.laws import LAWS
+from invariants.relations import RELATIONS
+from invariants.replay import still_failing
+from invariants.tapes import FEATURES
+from invariants.verify import exit_code
+from simcore import InputError
+
+ROOT = Path(__file__).resolve().parent.parent
+THEIRS = """
+    from dataclasses import replace
+    import simcore
+
+    def under(scenario, **dials):
+        return simcore.simulate(replace(scenario, rules=replace(scenario.rules, **dials)))
+
+    def too_early(scenario):
+        return under(scenario, latency_ns=max(scenario.rules.latency_ns - 1, 0))
+
+    def too_large(scenario):
+        return [replace(fill, size_lots=fill.size_lots + 1) for fill in simcore.simulate(scenario)]
+
+    def crashing(scenario):
+        if len(scenario.actions) > 1:
+            raise RuntimeError("too much for me")
+        return simcore.simulate(scenario)
+
+    def hashed(scenario):
+        return [replace(fill, price_ticks=fill.price_ticks + hash("salt") % 997) for fill in simcore.simulate(scenario)]
+"""
+
+
+def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "CI": "1"}
+    return subprocess.run([sys.executable, *words], cwd=cwd, env=env, capture_output=True, text=True, check=False)
+
+
+def verify(simulator: str, *options: str, cwd: Path) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    """``fillproof verify`` with few examples and no workers, and the JSON it wrote."""
+    (cwd / "theirs.py").write_text(dedent(THEIRS))
+    command = ("-c", "from invariants.verify import verify; verify()", simulator)
+    done = run(*command, "--json", "told.json", "--examples", "40", "-n", "0", *options, cwd=cwd)
+    told = cwd / "told.json"
+    return done, json.loads(told.read_text()) if told.exists() else {}
+
+
+def of_verdict(told: dict[str, Any], verdict: str) -> set[str]:
+    return {law["law"] for law in told["laws"] if law["verdict"] == verdict}
+
+
+def test_the_reference_breaks_nothing(tmp_path: Path) -> None:
+    done, told = verify("simcore:simulate", "--examples", "150", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert [law["law"] for law in told["laws"]] == [
+        "simulator_answers",
+        *(law.name for law in LAWS),
+        *(relation.name for relation in RELATIONS),
+    ]
+    assert of_verdict(told, "not applicable") == {
+        "position_sums_fills",
+        "orders_are_conserved",
+        "cash_sums_fills",
+        "pnl_reconciles",
+        "run_is_complete",
+        "totals_reconcile",
+    }
+    assert not of_verdict(told, "unknown")
+    assert all(told["features"][name] >= 20 for name in FEATURES)
+    assert not list(tmp_path.glob(".fillproof/**/*.json"))
+    assert "verify: holds" in done.stdout
+
+
+def test_the_failed_tests_are_the_broken_laws(tmp_path: Path) -> None:
+    done, told = verify("theirs:too_early", "--examples", "120", cwd=tmp_path)
+    assert done.returncode == 1
+    assert {"latency_is_respected", "equals_reference"} <= of_verdict(told, "fail")
+    assert of_verdict(told, "fail") <= {
+        "latency_is_respected",
+        "equals_reference",
+        "crossed_orders_fill",
+        "priority_is_respected",
+        "fill_follows_submit",
+        "no_fill_after_cancel",
+        "unfillable_order",
+        "quiet_events",
+    }
+    law = next(law for law in told["laws"] if law["law"] == "latency_is_respected")
+    assert "fills row 1 ns=" in law["message"]
+    assert "1 ns before arrival of 1" in done.stdout
+    assert f"case: {law['case']}" in done.stdout
+    assert "site-packages" not in done.stdout
+
+
+def test_a_case_is_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, told = verify("theirs:too_large", "--case-dir", "kept", cwd=tmp_path)
+    law = next(law for law in told["laws"] if law["law"] == "fill_size_equals_quote_size")
+    assert Path(law["case"]).parent == Path("kept")
+    monkeypatch.chdir(tmp_path)
+    assert "size_lots=2, but should be 1" in still_failing(law["case"], "theirs.py:too_large")
+    assert still_failing(law["case"], "simcore:simulate") == ""
+    assert "RuntimeError" in still_failing(law["case"], _raising(tmp_path))
+    done = run(
+        "-c",
+        "from invariants.replay import replay; replay()",
+        law["case"],
+        "--simulator",
+        "theirs:too_large",
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stdout.split()[:2]) == (1, ["still", "failing"])
+    for broken, simulator in (
+        (law["case"], "no_such:thing"),
+        ("no.case.json", "simcore:simulate"),
+        (_renamed(law["case"]), "simcore:simulate"),
+    ):
+        with pytest.raises(InputError):
+            still_failing(broken, simulator)
+
+
+def _raising(folder: Path) -> str:
+    (folder / "raising.py").write_text("def simulate(scenario): raise RuntimeError\n")
+    return f"{folder}/raising.py:simulate"
+
+
+def _renamed(case: str) -> str:
+    path = Path("renamed.case.json")
+    path.write_text(Path(case).read_text().replace('"fill_size_equals_quote_size"', '"no_such_law"'))
+    return str(path)
+
+
+def test_a_crash_is_a_finding_and_acquits_no_law(tmp_path: Path) -> None:
+    done, told = verify("theirs:crashing", cwd=tmp_path)
+    assert done.returncode == 1
+    assert of_verdict(told, "fail") == {"simulator_answers"}
+    assert not of_verdict(told, "pass")
+    assert "RuntimeError: too much for me" in done.stdout
+    assert len(list(tmp_path.glob(".fillproof/cases/simulator_answers-*.case.json"))) <= 2
+
+
+def test_a_crash_that_only_a_law_meets_still_fails(tmp_path: Path) -> None:
+    done, told = direct("theirs:crashing", "-k", "latency_is_respected", cwd=tmp_path)
+    assert done.returncode == 1
+    assert told["verdict"] == "fail"
+
+
+def test_an_answer_that_hangs_on_the_hash_seed_is_no_rerun(tmp_path: Path) -> None:
+    _, told = direct("theirs:hashed", "-k", "rerun_is_identical", cwd=tmp_path)
+    assert of_verdict(told, "fail") == {"rerun_is_identical"}
+
+
+def test_what_is_declared_is_not_left(tmp_path: Path) -> None:
+    (tmp_path / "modest.py").write_text(
+        dedent("""
+        import simcore
+        RULES = {"ttl_ns": "none", "sizing": "shared"}
+        SUPPORTS = {"cancels": False}
+        def simulate(scenario):
+            assert scenario.rules == simcore.Rules.from_dict(RULES), scenario.rules
+            assert not any(isinstance(a, simcore.Cancel) for a in scenario.actions)
+            return simcore.simulate(scenario)
+    """)
+    )
+    done, told = verify("modest.py:simulate", "--examples", "80", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert {"fill_size_equals_quote_size", "no_fill_after_expiry"} <= of_verdict(told, "not applicable")
+    assert "cancels (SUPPORTS)" in told["not_verified"]
+    assert "trade at expiry" in told["not_verified"]
+
+
+def test_a_small_world_is_exhausted(tmp_path: Path) -> None:
+    done, told = direct("theirs:too_early", "-k", "exhaustive", "--exhaustive", "2", cwd=tmp_path)
+    assert done.returncode == 1
+    assert of_verdict(told, "fail") == {"exhaustive"}
+    _, told = direct("simcore:simulate", "-k", "exhaustive", "--exhaustive", "2", cwd=tmp_path)
+    row = told["laws"][0]
+    assert (row["verdict"], row["judged"]) == ("pass", row["scenarios"])
+
+
+def test_workers_and_their_number_change_no_verdict(tmp_path: Path) -> None:
+    some = ("theirs:too_early", "-k", "latency or reference or shift or answers")
+    alone, shared = (direct(*some, "-n", workers, cwd=tmp_path)[1] for workers in ("0", "2"))
+    assert len(alone["laws"]) == 5
+    for told in (alone, shared):
+        for law in told["laws"]:
+            del law["seconds"]
+    assert alone == shared
+
+
+def test_time_is_used_up_and_no_more(tmp_path: Path) -> None:
+    _, told = direct(
+        "simcore:simulate", "-k", "time_is_ordered or latency_is_respected", "--max-time", "3", cwd=tmp_path
+    )
+    seconds = [law["seconds"] for law in told["laws"]]
+    assert len(seconds) == 2
+    assert 1.5 < sum(seconds) < 4
+    assert all(law["scenarios"] > 60 for law in told["laws"])
+
+
+@pytest.mark.parametrize(
+    ("simulator", "options"),
+    [
+        ("no_such_module:simulate", ()),
+        ("simcore:simulate", ("--rules", "no-such-rules")),
+        ("simcore:simulate", ("--examples", "0")),
+        ("simcore:simulate", ("--no-such-option",)),
+    ],
+)
+def test_a_wrong_command_is_exit_code_2(tmp_path: Path, simulator: str, options: tuple[str, ...]) -> None:
+    done, _ = verify(simulator, *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "judged", "verdict", "strict", "wanted"),
+    [
+        (0, 9, "pass", False, 0),
+        (0, 9, "unknown", False, 0),
+        (0, 9, "unknown", True, 3),
+        (0, 0, "unknown", False, 3),
+        (1, 9, "fail", False, 1),
+        (1, 9, "pass", False, 3),
+        (4, 9, "pass", False, 2),
+        (2, 9, "pass", False, 130),
+        (3, 9, "pass", False, 3),
+    ],
+)
+def test_exit_codes(code: int, judged: int, verdict: str, strict: bool, wanted: int) -> None:
+    told = {"verdict": verdict, "laws": [{"kind": "law", "judged": judged}]}
+    assert exit_code(code, told, strict=strict) == wanted
+    assert exit_code(0, None) == 3
+
+
+def direct(simulator: str, *options: str, cwd: Path) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    """The suite by pytest itself."""
+    (cwd / "theirs.py").write_text(dedent(THEIRS))
+    done = suite("--simulator", simulator, "--examples", "60", "--fillproof-json", "told.json", *options, cwd=cwd)
+    return done, json.loads((cwd / "told.json").read_text())
+
+
+def suite(*options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    plugin = () if entry_points(group="pytest11", name="fillproof") else ("-p", "invariants.conformance.plugin")
+    return run(
+        "-m", "pytest", *plugin, "--pyargs", "invariants.conformance", "-p", "no:cacheprovider", *options, cwd=cwd
+    )
+
+
+def test_without_a_simulator_the_suite_says_what_it_needs(tmp_path: Path) -> None:
+    done = suite(cwd=tmp_path)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "needs --simulator" in done.stderr
+
+
+def test_the_plugin_costs_other_peoples_runs_nothing() -> None:
+    check = "import sys, invariants.conformance.plugin; print(*({'numpy', 'hypothesis', 'simcore'} & set(sys.modules)))"
+    assert run("-c", check, cwd=ROOT).stdout.strip() == ""

@@ -1,0 +1,80 @@
+"""Every law catches a fault, every fault is caught by the law it names, and honesty trips none."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from statistics import median
+
+import pytest
+from hunting import BUDGET, LAW_NAMES, RELATION_NAMES, breaks, falsified, hunt, scenarios_for, smallest
+
+from fixtures.faults import FAULTS
+from fixtures.faults.classes import INEXPRESSIBLE
+from fixtures.faults.fault import Fault, RecordFault
+from fixtures.faults.records import RECORD_FAULTS
+from fixtures.honest import HONEST
+from invariants.cases import read_case
+from invariants.tapes import any_rules, scenarios
+from simcore import simulate
+
+SEEDS = range(10)
+CASES = Path(__file__).parent.parent / "fixtures" / "cases" / "faults"
+BUGS = Path(__file__).parent.parent.parent / "shared" / "bugs.md"
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.name)
+def test_fault_is_killed_by_its_law(fault: Fault, record_property: pytest.RecordProperty) -> None:
+    kills = [hunt(breaks(fault.law, fault.fresh), scenarios_for(fault), seed=f"{seed}/{fault.name}") for seed in SEEDS]
+    case = read_case(CASES / f"{fault.name}.case.json")
+    events = len(case.scenario.tape) + len(case.scenario.actions)
+    record_property("kill", (fault.name, fault.law, [k.examples if k.scenario else None for k in kills], events))
+    assert all(kill.scenario for kill in kills), f"{fault.name} survived {BUDGET} scenarios"
+    assert max(kill.examples for kill in kills) <= 300
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.name)
+def test_shrunk_scenario_is_exact(fault: Fault) -> None:
+    """What the hunt finds shrinks to the very scenario on file, which convicts the fault and not the reference."""
+    case = read_case(CASES / f"{fault.name}.case.json")
+    kill = hunt(breaks(fault.law, fault.fresh), scenarios_for(fault), seed=f"0/{fault.name}")
+    assert kill.scenario is not None
+    assert smallest(fault, kill.scenario) == case.scenario
+    assert breaks(fault.law, fault.fresh)(case.scenario)
+    assert not breaks(fault.law, lambda: simulate)(case.scenario)
+
+
+@pytest.mark.parametrize("fault", RECORD_FAULTS, ids=lambda f: f.name)
+def test_false_record_is_caught_by_its_law(fault: RecordFault) -> None:
+    kills = [hunt(falsified(fault), scenarios_for(fault), seed=f"{seed}/{fault.name}") for seed in SEEDS]
+    assert all(kill.scenario for kill in kills)
+    assert median(kill.examples for kill in kills) <= 60
+
+
+@pytest.mark.parametrize("name", sorted(LAW_NAMES | RELATION_NAMES))
+def test_honest_simulators_trip_nothing(name: str) -> None:
+    """Every honest variant, under the rules it declares or any."""
+    for honest in HONEST:
+        drawn = scenarios(any_rules() if honest.rules is None else honest.rules)
+        kill = hunt(breaks(name, lambda: honest.simulate), drawn, seed=f"honest/{honest.name}/{name}", budget=120)
+        assert kill.scenario is None, f"{honest.name} is honest, yet {name} convicts it of {kill.scenario}"
+
+
+def test_there_are_enough_of_each() -> None:
+    assert len(FAULTS) >= 80
+    assert len(HONEST) >= 10
+    assert len({f.name for f in FAULTS}) == len(FAULTS)
+
+
+def test_every_law_and_relation_has_a_fault() -> None:
+    named = {f.law for f in FAULTS} | {f.law for f in RECORD_FAULTS}
+    assert named == LAW_NAMES | RELATION_NAMES
+
+
+@pytest.mark.skipif(not BUGS.exists(), reason="../shared/bugs.md is not here")
+def test_every_bug_class_has_a_fault_or_a_reason() -> None:
+    classes = set(re.findall(r"^\*\*\d+\. `([a-z-]+)`\*\*", BUGS.read_text(encoding="utf-8"), re.MULTILINE))
+    assert len(classes) == 42
+    covered = {f.bug_class for f in FAULTS} | {f.bug_class for f in RECORD_FAULTS}
+    assert covered | set(INEXPRESSIBLE) == classes
+    assert not covered & set(INEXPRESSIBLE)

@@ -31,8 +31,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -92,14 +91,12 @@ def write_case(case: Case, path: str | Path) -> None:
     """Write ``case`` to ``path``, all of it or nothing; one event a line."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    scratch = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(_readable(_document(case)))
-        Path(scratch).replace(target)
-    except BaseException:
-        Path(scratch).unlink()
-        raise
+        scratch.write_text(_readable(_document(case)), encoding="utf-8")
+        scratch.replace(target)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def _document(case: Case) -> dict[str, Any]:

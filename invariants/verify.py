@@ -98,6 +98,7 @@ def _last_words(code: int, told: Mapping[str, Any] | None) -> str:
     laws = [] if told is None else told["laws"]
     broken = [law["law"] for law in laws if law["verdict"] == Verdict.FAIL.value]
     unknown = [law["law"] for law in laws if law["verdict"] == Verdict.UNKNOWN.value]
+    unknown += [] if told is None else [f"feature '{name}'" for name in told["too_rare"]]
     words = {
         0: "holds: every law and relation that could be judged",
         1: f"broken: {', '.join(broken) or 'the simulator did not answer'}",

@@ -81,7 +81,7 @@ class Summary:
         for tally in self.rows:
             yield _line(tally, width)
         yield ""
-        yield "features exercised: " + ", ".join(f"{name} {self.features[name]}" for name in FEATURES)
+        yield from _columns([f"{name} {self.features[name]}" for name in FEATURES], "features exercised")
         for name in self.too_rare:
             yield f"feature {name}: unknown: exercised {self.features[name]} times, wanted at least {FLOOR}"
         for name in self.not_verified:
@@ -120,6 +120,16 @@ def _added(shards: list[Tally]) -> Tally:
     for name in ("scenarios", "exercised", "judged", "undecided", "unanswered"):
         setattr(total, name, sum(getattr(t, name) for t in shards))
     return total
+
+
+def _columns(words: list[str], title: str, columns: int = 3) -> Iterator[str]:
+    """The words under a title, in columns read downwards."""
+    yield title
+    height = -(-len(words) // columns)
+    widths = [max(map(len, words[i : i + height]), default=0) for i in range(0, len(words), height)]
+    for row in range(height):
+        yield "  " + "  ".join(w.ljust(widths[i]) for i, w in enumerate(words[row::height])).rstrip()
+    yield ""
 
 
 def _line(tally: Tally, width: int) -> str:

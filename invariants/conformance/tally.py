@@ -64,6 +64,8 @@ class Tally:
         most = next((reason.partition(": ")[2] for reason, _ in self.reasons.most_common(1)), "no scenario was drawn")
         if self.is_elsewhere:
             self._say(Verdict.NOT_APPLICABLE, most)
+        elif self.kind == "exhaustive" and not self.scenarios:
+            self._say(Verdict.NOT_APPLICABLE, "this shard of a small world is empty")
         elif self.unanswered:
             self._say(Verdict.UNKNOWN, f"{self.unanswered} of {self.scenarios} scenarios got no answer: {self.failure}")
         elif self.cut_short:

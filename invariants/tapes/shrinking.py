@@ -10,46 +10,66 @@ from simcore import Action, InputError, Rules, Scenario, Side, Submit, TapeEvent
 from simcore.rules import DIALS, OPTIONAL
 
 Fails = Callable[[Scenario], bool]
+Step = Callable[[Scenario], Iterator[Scenario]]
 
 _PLAIN_TICKS = 100
 _PRICE_FIELDS = ("price_ticks", "bid_ticks", "ask_ticks")
 _SIZE_FIELDS = ("size_lots", "bid_lots", "ask_lots")
 
 
-def minimise(scenario: Scenario, still_fails: Fails, *, keep_rules: bool = True, most_calls: int = 4000) -> Scenario:
+def minimise(scenario: Scenario, still_fails: Fails, *, keep_rules: bool = True, most_calls: int = 6000) -> Scenario:
     """The smallest scenario found that still fails.
 
     Tries, until nothing helps: fewer events, plain rules (unless ``keep_rules``), buys instead of
-    sells, plain ids, shorter waits, smaller sizes, prices near 100 and near each other. Every step
-    makes the scenario simpler by one total order, so it ends; ``most_calls`` bounds it anyway.
+    sells, plain ids, shorter waits, smaller sizes, prices near 100 and near each other, and pairs of
+    such changes that only help together. A step is taken only where it makes the scenario simpler
+    by one total order (``_cost``), so the search ends; ``most_calls`` bounds it anyway.
     """
-    best = scenario
-    calls = 0
-    steps = (
-        _fewer_events,
-        *(() if keep_rules else (_plainer_rules,)),
-        _mirrored,
-        _plain_ids,
-        _shorter_waits,
-        _plainer_prices,
-        _smaller_sizes,
-        _plainer_aggressors,
-    )
+    best, calls = scenario, 0
+    seen: set[Scenario] = {scenario}
+    steps = _STEPS if keep_rules else (*_STEPS, _plainer_rules)
     improved = True
     while improved:
         improved = False
         for step in steps:
-            again = True
-            while again:
-                again = False
-                for candidate in step(best):
-                    if calls >= most_calls:
-                        return best
-                    calls += 1
-                    if still_fails(candidate):
-                        best, again, improved = candidate, True, True
-                        break
+            for candidate in _simpler(step, best, seen):
+                if calls >= most_calls:
+                    return best
+                calls += 1
+                if still_fails(candidate):
+                    best, improved = candidate, True
+                    break
+            if improved:
+                break
     return best
+
+
+def _simpler(step: Step, scenario: Scenario, seen: set[Scenario]) -> Iterator[Scenario]:
+    """The step's candidates that are simpler, and were not asked before."""
+    cost = _cost(scenario)
+    for candidate in step(scenario):
+        if candidate not in seen and _cost(candidate) < cost:
+            seen.add(candidate)
+            yield candidate
+
+
+def _cost(s: Scenario) -> tuple[Any, ...]:
+    """How much there is to read: events first, then rules, time, sides, prices, sizes, names."""
+    events: list[Any] = [*s.tape, *s.actions]
+    plain = Rules()
+    odd = [name for name in DIALS if getattr(s.rules, name) not in (getattr(plain, name), None)]
+    times = sorted(e.ns for e in events)
+    prices = [abs(getattr(e, n) - _PLAIN_TICKS) for e in events for n in _PRICE_FIELDS if hasattr(e, n)]
+    sizes = [getattr(e, n) for e in events for n in _SIZE_FIELDS if hasattr(e, n)]
+    takers = [2 if e.aggressor is Side.BUY else 1 for e in events if getattr(e, "aggressor", None) is not None]
+    sides = [a.side for a in s.actions if isinstance(a, Submit)]
+    names = [a.order_id != n for n, a in enumerate((a for a in s.actions if isinstance(a, Submit)), 1)]
+    limits = [abs(a.price_ticks - _PLAIN_TICKS) for a in s.actions if isinstance(a, Submit)]
+    kinds = [isinstance(e, TopOfBook) for e in s.tape]
+    return (
+        len(events), len(odd), sum(times), len(set(times)), sides.count(Side.SELL), sum(names), sum(kinds),
+        limits[:1], sum(prices), sum(sizes), sum(takers), [e.ns for e in events], [-side for side in sides], prices, sizes,
+    )  # fmt: skip
 
 
 def _made(tape: Iterable[TapeEvent], actions: Iterable[Action], rules: Rules) -> Iterator[Scenario]:
@@ -134,11 +154,19 @@ def _shorter_waits(s: Scenario) -> Iterator[Scenario]:
     for at in range(1, len(times)):
         for earlier in _smaller(times[at] - times[at - 1], 0):
             yield from _retimed(s, {t: times[at - 1] + earlier if t == times[at] else t for t in times})
-    # one event alone: to the instant before its own
-    for i, event in enumerate((*s.tape, *s.actions)):
-        at = times.index(event.ns)
-        if at:
-            yield from _with(s, i, "ns", times[at - 1])
+    yield from _moved_alone(s, times)
+
+
+def _moved_alone(s: Scenario, times: list[int]) -> Iterator[Scenario]:
+    """One event, or one and all that follow it, to an earlier instant or just after it."""
+    events: list[Any] = [*s.tape, *s.actions]
+    follows = sorted(range(len(events)), key=lambda i: (events[i].ns, i))
+    for place, i in enumerate(follows):
+        for ns in (t + off for t in times for off in (0, 1) if t + off < events[i].ns):
+            yield from _with(s, i, "ns", ns)
+            back_ns = events[i].ns - ns
+            moved = {k: replace(events[k], ns=events[k].ns - back_ns) for k in follows[place:]}
+            yield from _sorted([moved.get(k, e) for k, e in enumerate(events)], s)
 
 
 def _retimed(s: Scenario, moved: dict[int, int]) -> Iterator[Scenario]:
@@ -207,18 +235,74 @@ def _plainer_aggressors(s: Scenario) -> Iterator[Scenario]:
     for i, event in enumerate(s.tape):
         if isinstance(event, Trade) and event.aggressor is not None:
             yield from _with(s, i, "aggressor", None)
+            yield from _with(s, i, "aggressor", Side.SELL)
+
+
+def _merged(s: Scenario) -> Iterator[Scenario]:
+    """Two orders, or two trades, in one of both sizes; or one gone, and another smaller or larger by it."""
+    events: list[Any] = [*s.tape, *s.actions]
+    sized = [i for i, e in enumerate(events) if isinstance(e, Trade | Submit)]
+    for gone in range(len(events)):
+        size_lots = getattr(events[gone], "size_lots", 1)
+        for other in sized:
+            for size in (events[other].size_lots + size_lots, events[other].size_lots - size_lots):
+                if size > 0 and other != gone:
+                    changed = [replace(e, size_lots=size) if i == other else e for i, e in enumerate(events)]
+                    yield from _without(changed, gone, s)
+
+
+def _without(events: list[Any], gone: int, s: Scenario) -> Iterator[Scenario]:
+    """The events without one of them; an order goes with its cancels."""
+    out = events[gone]
+    kept_tape = [e for i, e in enumerate(events[: len(s.tape)]) if i != gone]
+    actions = [a for i, a in enumerate(events[len(s.tape) :], len(s.tape)) if i != gone]
+    if isinstance(out, Submit):
+        actions = [a for a in actions if a.order_id != out.order_id]
+    yield from _made(kept_tape, actions, s.rules)
+
+
+def _swapped(s: Scenario) -> Iterator[Scenario]:
+    """One order on the other side; all prices at 100; one price at another's; two sizes exchanged."""
+    events: list[Any] = [*s.tape, *s.actions]
+    for i, event in enumerate(events):
+        if isinstance(event, Submit) and event.side is Side.SELL:
+            yield from _with(s, i, "side", Side.BUY)
+            for price_ticks in (_PLAIN_TICKS, 2 * _PLAIN_TICKS - event.price_ticks):
+                if price_ticks > 0:
+                    turned = replace(event, side=Side.BUY, price_ticks=price_ticks)
+                    yield from _sorted([turned if k == i else e for k, e in enumerate(events)], s)
+    flat = [replace(e, **dict.fromkeys((n for n in _PRICE_FIELDS if hasattr(e, n)), _PLAIN_TICKS)) for e in events]
+    yield from _sorted(flat, s)
+    priced = [i for i, e in enumerate(events) if isinstance(e, Trade | Submit)]
+    for i in priced:
+        for k in priced:
+            yield from _with(s, i, "price_ticks", events[k].price_ticks)
+            both = {
+                i: replace(events[i], size_lots=events[k].size_lots),
+                k: replace(events[k], size_lots=events[i].size_lots),
+            }
+            yield from _sorted([both.get(n, e) for n, e in enumerate(events)], s)
+            less = {n: replace(events[n], size_lots=max(events[n].size_lots - 1, 1)) for n in (i, k)}
+            yield from _sorted([less.get(n, e) for n, e in enumerate(events)], s)
+            near = {n: replace(events[n], price_ticks=_PLAIN_TICKS) for n in (i, k)}
+            yield from _sorted([near.get(n, e) for n, e in enumerate(events)], s)
 
 
 def _with(s: Scenario, i: int, name: str, value: Any) -> Iterator[Scenario]:
     """The scenario with one field of its i-th event changed, sorted again."""
     events: list[Any] = [*s.tape, *s.actions]
     events[i] = replace(events[i], **{name: value})
+    yield from _sorted(events, s)
+
+
+def _sorted(events: list[Any], s: Scenario) -> Iterator[Scenario]:
+    """A scenario of changed events, each stream sorted again; equal times stay as they were."""
     tape = sorted(events[: len(s.tape)], key=lambda e: e.ns)
     actions = sorted(events[len(s.tape) :], key=lambda a: a.ns)
-    changed = Scenario(tuple(tape), tuple(actions), s.rules) if _is_valid(tape, actions, s.rules) else None
-    if changed is not None and (changed.tape, changed.actions) != (s.tape, s.actions):
-        yield changed
+    yield from _made(tape, actions, s.rules)
 
 
-def _is_valid(tape: list[TapeEvent], actions: list[Action], rules: Rules) -> bool:
-    return next(_made(tape, actions, rules), None) is not None
+_STEPS: tuple[Step, ...] = (
+    _fewer_events, _merged, _mirrored, _plain_ids, _shorter_waits, _plainer_prices, _smaller_sizes,
+    _plainer_aggressors, _swapped,
+)  # fmt: skip

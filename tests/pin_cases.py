@@ -6,6 +6,7 @@ run this only after a change that was meant to change them, and read the differe
 
 from __future__ import annotations
 
+import copy
 import sys
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def main() -> None:
         if kill.scenario is None:
             raise SystemExit(f"{fault.name} got away")
         small = smallest(fault, kill.scenario)
-        got = list(fault.fresh()(small))
+        got = list(fault.fresh()(copy.deepcopy(small)))  # some faults change what they are given
         case = Case(scenario=small, law=fault.law, expected=simulate(small), got=got, message=fault.belief)
         write_case(case, FOLDER / f"{fault.name}.case.json")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tables import scenario, table
 
@@ -23,12 +23,14 @@ from invariants.laws.catalogue import Law
 from invariants.tapes import Supports, scenarios
 from invariants.verdict import LawBroken, Verdict
 from simcore import Fill, Run, Scenario, Side, Submit, simulate
+from simcore.rules import DIALS
 
 INT64_MAX = 2**63 - 1
 QUIET = {
     "database": None,
     "deadline": None,
     "derandomize": True,
+    "phases": (Phase.explicit, Phase.generate, Phase.shrink),
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
 }
 
@@ -739,18 +741,6 @@ TAPE = (
         """,
         sizing="trade",
     ),
-    fails(  # both of them need the one lot, whenever they happened
-        "trade_volume_is_not_oversold",
-        "fills row 2 size_lots=1, but should be at most 0 [1 lots traded at 1241 ns]",
-        """
-        1000        submit  A  BUY  100  1
-        1000        submit  B  BUY  100  1
-        1250        trade   -  -    100  1
-        1240..1260  fill    A  BUY  100  1
-        1241..1260  fill    B  BUY  100  1
-        """,
-        sizing="shared",
-    ),
     passes(
         "trade_volume_is_not_oversold",
         """
@@ -1121,7 +1111,7 @@ ACCOUNTING = (
     not_applicable("orders_are_conserved", "no end of an order was reported", FILLED),
     fails(
         "cash_sums_fills",
-        "reported cash=500.0, but should be 499.5 [initial cash - signed notional - fees]",
+        "reported cash=500.0, but should be 499.500 [initial cash - signed notional - fees]",
         FILLED,
         reported={"initial_cash": 1000, "cash": "500.0"},
         fee_rate="0.001",
@@ -1143,7 +1133,7 @@ ACCOUNTING = (
     not_applicable("cash_sums_fills", "no cash was reported", FILLED),
     fails(
         "fees_follow_schedule",
-        "fills row 2 fee=0.2, but should be 0.1 [0.001 of the notional]",
+        "fills row 2 fee=0.2, but should be 0.100 [0.001 of the notional]",
         """
         ns    event   id  side  price_ticks  size_lots  fee
         1250  fill    A   BUY   100          1          0.1
@@ -1153,7 +1143,7 @@ ACCOUNTING = (
     ),
     fails(
         "fees_follow_schedule",
-        "reported fees=0.125, but should be -0.125 [fee_rate times notional, summed over the fills]",
+        "reported fees=0.125, but should be -0.12500 [fee_rate times notional, summed over the fills]",
         FILLED,
         reported={"fees": "0.125"},
         fee_rate="-0.00025",
@@ -1216,10 +1206,10 @@ ACCOUNTING = (
     ),
     fails(
         "totals_reconcile",
-        "reported fills=1571, but should be 1570 [buys + sells]",
-        NOTHING,
-        failed=4,
-        reported={"fills": 1571, "buys": 800, "sells": 770},
+        "reported sells=1, but should be 0 [counted from the rows]",
+        FILLED,
+        failed=2,
+        reported={"fills": 1, "buys": 1, "sells": 1},
     ),
     fails(
         "totals_reconcile",
@@ -1231,7 +1221,7 @@ ACCOUNTING = (
         "totals_reconcile",
         FILLED,
         reported={"fills": 1, "buys": 1, "sells": 0, "turnover": 5, "size_per_fill": "5.0", "trades": 1, "submits": 1},
-        judged=8,
+        judged=9,
     ),
     unknown("totals_reconcile", "no rows to count for trades", FILLED, has_tape=False, reported={"trades": 3}),
     not_applicable("totals_reconcile", "no total was reported", FILLED),
@@ -1268,7 +1258,7 @@ def test_law_fails(trial: Trial) -> None:
     assert where is not None
     assert (first.law, first.table, first.row) == (trial.law, where[1], int(where[2]) if where[2] else None)
     assert first.story.startswith("Let ")
-    assert all(word in first.story for word in (" Then ", " Yet ")) or " Yet " in first.story
+    assert " Yet " in first.story
 
 
 @pytest.mark.parametrize("trial", _of(Verdict.PASS))
@@ -1385,8 +1375,8 @@ def test_law_broken_says_what_and_where() -> None:
     assert str(caught.value) == (
         "latency_is_respected: 1 of 1 rows are broken\n"
         "fills row 1 ns=1250, but should be at least 1300 [submit + latency of 300 ns]\n"
-        "Let order 'A' BUY 5 lots at 100 ticks, submitted at 1000 ns. Then it cannot fill before 1300 ns, 300 ns later. "
-        "Yet it fills at 1250 ns, 50 ns too early."
+        "Let order 'A' BUY 5 lots at 100 ticks, submitted at 1000 ns. "
+        "Then it cannot fill before 1300 ns, 300 ns later. Yet it fills at 1250 ns, 50 ns too early."
     )
 
 
@@ -1442,9 +1432,33 @@ def test_smells_survive_a_price_of_zero() -> None:
 # What a run may not know
 
 
-def test_an_interval_is_no_missed_crossing() -> None:
-    judgement = law_named("crossed_orders_fill").judge(table(SOMEWHEN))
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1000 submit A BUY 100 2\n1250 trade - - 100 2\n1249..1250 fill A BUY 100 2",
+        "1000 submit A BUY 100 2\n1250 trade - - 100 1\n1249..1250 fill A BUY 100 1",
+        "1000 submit A BUY 100 2\n1250 trade - - 100 1\n1250..1251 fill A BUY 100 1",
+    ],
+    ids=["whole", "began earlier", "ended later"],
+)
+def test_an_interval_is_no_missed_crossing(text: str) -> None:
+    judgement = law_named("crossed_orders_fill").judge(table(text, sizing="trade"))
     assert judgement.verdict is not Verdict.FAIL, judgement
+
+
+def test_two_fills_cannot_both_have_one_lot_whenever_they_happened() -> None:
+    run = table(
+        """
+        1000        submit  A  BUY  100  1
+        1000        submit  B  BUY  100  1
+        1250        trade   -  -    100  1
+        1240..1260  fill    A  BUY  100  1
+        1241..1260  fill    B  BUY  100  1
+        """,
+        sizing="shared",
+    )
+    judgement = law_named("trade_volume_is_not_oversold").judge(run)
+    assert (judgement.verdict, judgement.failed) == (Verdict.FAIL, 1)
 
 
 @pytest.mark.parametrize("stamp", ["submit_ns", "cancel_ns"])
@@ -1511,7 +1525,7 @@ def test_what_is_not_known_never_fails(given_scenario: Scenario, forget: int) ->
 
 
 @settings(max_examples=300, **QUIET)
-@given(scenarios(), st.sets(st.sampled_from(sorted({d for law in LAWS for d in (*law.only, *law.needs)} - {"tape"}))))
+@given(scenarios(), st.sets(st.sampled_from(DIALS)))
 def test_what_is_not_declared_never_fails(given_scenario: Scenario, undeclared: set[str]) -> None:
     run = Run.from_scenario(given_scenario, simulate(given_scenario))
     run = replace(run, rules=replace(run.rules, undeclared=frozenset(undeclared)))

@@ -14,8 +14,8 @@ import pytest
 
 from invariants.cases import Case, case_name, write_case
 from invariants.conformance.summary import Summary
-from invariants.conformance.tally import Tally
-from invariants.conformance.trial import ANSWERS, Trial
+from invariants.conformance.tally import ANSWERS, Tally
+from invariants.conformance.trial import Trial
 from invariants.drivers import SimulatorFailed, load_simulator
 from invariants.drivers.declared import rules_of
 from invariants.relations import RelationBroken
@@ -144,7 +144,7 @@ def _untold(report: pytest.TestReport) -> Tally:
             ANSWERS, "answers", Verdict.FAIL.value, message=message, failure=message, scenarios=1, unanswered=1,
         )
     name = report.nodeid.rpartition("::")[2]
-    return Tally(name, "answers", Verdict.UNKNOWN.value, f"the test crashed: {words[-1]}")
+    return Tally(name, "law", Verdict.UNKNOWN.value, f"the test crashed: {words[-1]}")
 
 
 def _at_least(low: int, value: int, option: str) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from invariants.conformance.tally import Tally
+from invariants.conformance.tally import ANSWERS, Tally
 from invariants.laws import LAWS
 from invariants.relations import RELATIONS
 from invariants.tapes import FEATURES
@@ -20,7 +20,7 @@ FLOOR = 20
 """Times that a feature must be exercised before it counts as verified."""
 
 FORMAT = "fillproof-verify/1"
-ORDER = ("simulator_answers", *(law.name for law in LAWS), *(relation.name for relation in RELATIONS))
+ORDER = (ANSWERS, *(law.name for law in LAWS), *(relation.name for relation in RELATIONS))
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Summary:
     def rows(self) -> tuple[Tally, ...]:
         """One tally a law or relation, shards added up; answers first."""
         shards = [t for t in self.tallies if t.kind == "exhaustive"]
-        single = [self._with_all_failures(t) for t in self.tallies if t.kind != "exhaustive"]
+        single = [t for t in self.tallies if t.kind not in ("exhaustive", "answers")] + self._answers()
         single.sort(key=lambda t: ORDER.index(t.name) if t.name in ORDER else len(ORDER))
         return (*single, *([_added(shards)] if shards else []))
 
@@ -101,15 +101,15 @@ class Summary:
     def _is_out_of_reach(self, feature: str) -> bool:
         return self.is_restricted and self.features[feature] == 0
 
-    def _with_all_failures(self, tally: Tally) -> Tally:
-        """A failure to answer counts against the simulator, whichever test met it."""
-        if tally.kind != "answers" or tally.verdict == Verdict.FAIL.value:
-            return tally
+    def _answers(self) -> list[Tally]:
+        """The row for answering at all: a failure counts, whichever test met it."""
+        failed = Verdict.FAIL.value
+        asked = sorted((t for t in self.tallies if t.kind == "answers"), key=lambda t: t.verdict != failed)
         met = next((t for t in self.tallies if t.unanswered), None)
-        if met is None:
-            return tally
-        words = {"verdict": Verdict.FAIL.value, "message": met.failure, "case": met.case}
-        return Tally.from_dict({**tally.to_dict(), **words})
+        if met is None or (asked and asked[0].verdict == failed):
+            return asked[:1]
+        row = asked[0] if asked else Tally(ANSWERS, "answers", scenarios=met.scenarios)
+        return [replace(row, verdict=failed, message=met.failure, case=met.case)]
 
 
 def _added(shards: list[Tally]) -> Tally:

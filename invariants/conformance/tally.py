@@ -9,6 +9,9 @@ from typing import Any, Self
 
 from invariants.verdict import Judgement, Verdict
 
+ANSWERS = "simulator_answers"
+"""The name under which a crash, a hang or a malformed answer is listed."""
+
 
 @dataclass
 class Tally:

@@ -11,7 +11,7 @@ import pytest
 
 from invariants.conformance.search import search
 from invariants.conformance.table import fills_table, rules_line, scenario_table
-from invariants.conformance.tally import Tally
+from invariants.conformance.tally import ANSWERS, Tally
 from invariants.drivers import SimulatorFailed, SimulatorHung
 from invariants.drivers.fresh import difference_when_fresh
 from invariants.laws import LAWS
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
     from invariants.conformance.court import Court
-
-ANSWERS = "simulator_answers"
-"""The name under which a crash, a hang or a malformed answer is listed."""
 
 PATIENCE = 20
 """Scenarios without an answer after which a law is not asked any more."""
@@ -301,7 +298,7 @@ class Trial:
 
 def laws_every(k: int) -> int:
     """Of the exhaustive scenarios up to ``k`` events, every so-many-th is judged by the laws too."""
-    return {4: 16}.get(k, 1 if k < 4 else 1000)
+    return {4: 32}.get(k, 1 if k < 4 else 1000)
 
 
 def _is_same(got: list[Any], expected: list[Any]) -> bool:

@@ -75,8 +75,13 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("fillproof-demo"), show_default=True,
-              help="Folder for the run, its markers and the reports.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("fillproof-demo"),
+    show_default=True,
+    help="Folder for the run, its markers and the reports.",
+)
 def demo(out: Path) -> None:
     """Simulate a SYNTHETIC day with a plain maker, audit it, and show the report."""
     from invariants.demo.show import show
@@ -96,11 +101,22 @@ def demo(out: Path) -> None:
 @click.option("--tick", help="Price per tick [default: from the tape].")
 @click.option("--lot", help="Size per lot [default: from the tape].")
 @click.option("--size", help="Size of a quote, in size units [default: 5, rounded up to the lot].")
-@click.option("--refresh", type=click.FloatRange(min=0), default=2.0, show_default=True,
-              help="Seconds between two refreshes of the quotes, at least.")
+@click.option(
+    "--refresh",
+    type=click.FloatRange(min=0),
+    default=2.0,
+    show_default=True,
+    help="Seconds between two refreshes of the quotes, at least.",
+)
 def simulate(
-    tape: tuple[str, ...], out: Path, quotes: tuple[str, ...], rules: str, tick: str | None, lot: str | None,
-    size: str | None, refresh: float,
+    tape: tuple[str, ...],
+    out: Path,
+    quotes: tuple[str, ...],
+    rules: str,
+    tick: str | None,
+    lot: str | None,
+    size: str | None,
+    refresh: float,
 ) -> None:
     """Write the run of a plain two-sided maker on TAPE (files, globs, s3:// or https://)."""
     from invariants.readers.bundle import write_bundle
@@ -108,7 +124,11 @@ def simulate(
 
     with _busy("reading, quoting, filling"):
         run = simulate_tape(
-            tape, quotes=quotes, rules=rules, instrument=_instrument(tick, lot), size=size,
+            tape,
+            quotes=quotes,
+            rules=rules,
+            instrument=_instrument(tick, lot),
+            size=size,
             refresh_ns=round(refresh * 1_000_000_000),
         )
         write_bundle(run, out)
@@ -120,18 +140,33 @@ def simulate(
 @click.option("--reader", help="Which reader takes PATH [default: by its contents].")
 @click.option("--tape", help="The tape, where the run has none.")
 @click.option("--rules", help="Rules file or preset that the run declares, instead of its own.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path),
-              help="Write the JSON report (several PATHs: a folder).")
-@click.option("--html", "html_path", type=click.Path(path_type=Path),
-              help="Write the report as a page (several PATHs: a folder).")
-@click.option("--baseline", type=click.Path(path_type=Path),
-              help="A JSON report: findings that stand in it do not fail.")
+@click.option(
+    "--json", "json_path", type=click.Path(path_type=Path), help="Write the JSON report (several PATHs: a folder)."
+)
+@click.option(
+    "--html", "html_path", type=click.Path(path_type=Path), help="Write the report as a page (several PATHs: a folder)."
+)
+@click.option(
+    "--baseline", type=click.Path(path_type=Path), help="A JSON report: findings that stand in it do not fail."
+)
 @click.option("--strict", is_flag=True, help="A law that stays unknown is exit code 3.")
-@click.option("--max-findings", type=click.IntRange(min=0), default=50, show_default=True,
-              help="Findings listed for each law; counts are always exact.")
+@click.option(
+    "--max-findings",
+    type=click.IntRange(min=0),
+    default=50,
+    show_default=True,
+    help="Findings listed for each law; counts are always exact.",
+)
 def audit(
-    paths: tuple[str, ...], reader: str | None, tape: str | None, rules: str | None, json_path: Path | None,
-    html_path: Path | None, baseline: Path | None, strict: bool, max_findings: int,
+    paths: tuple[str, ...],
+    reader: str | None,
+    tape: str | None,
+    rules: str | None,
+    json_path: Path | None,
+    html_path: Path | None,
+    baseline: Path | None,
+    strict: bool,
+    max_findings: int,
 ) -> None:
     """Hold recorded runs against every law."""
     from invariants.outcome import exit_code, known, worst
@@ -181,7 +216,11 @@ def _judge(path: str, reader: str | None, rules: str | None, tape: str | None, m
 
 
 def _write(
-    target: Path | None, path: str, paths: tuple[str, ...], suffix: str, render: Callable[[Report], bytes],
+    target: Path | None,
+    path: str,
+    paths: tuple[str, ...],
+    suffix: str,
+    render: Callable[[Report], bytes],
     report: Report,
 ) -> None:
     """Write one rendering of a report; with several paths into a folder, each under its place and name."""

@@ -99,8 +99,10 @@ def _window(
 ) -> Iterator[tuple[int, Trade]]:
     """The trades inside the order's live window, in order."""
     end = _timed_end(submit, cancel_ns, rules)
-    tie_is_live = rules.expiry_tie == "fill" if end.word == "expired" else (
-        rules.cancel_tie == "fill" or rules.cancel_latency_ns == 0
+    tie_is_live = (
+        rules.expiry_tie == "fill"
+        if end.word == "expired"
+        else (rules.cancel_tie == "fill" or rules.cancel_latency_ns == 0)
     )
     for index in range(bisect_right(times, submit.ns), len(trades)):
         seq, trade = trades[index]

@@ -160,9 +160,7 @@ def _counts(scenario: Scenario, fills: Sequence[Fill], ends: Mapping[int | str, 
     }
 
 
-def _money(
-    rules: Rules, fills: Iterable[Fill], trades: Sequence[Trade], instrument: Instrument
-) -> dict[str, Decimal]:
+def _money(rules: Rules, fills: Iterable[Fill], trades: Sequence[Trade], instrument: Instrument) -> dict[str, Decimal]:
     """Cash, fees and result, marked at the first and the last trade."""
     ledger = Ledger(position_lots=rules.initial_position_lots)
     for fill in fills:

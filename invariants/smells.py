@@ -86,14 +86,16 @@ def _at_cap(run: Run) -> Smell | None:
 
 def _distance(run: Run) -> Smell | None:
     """How far the causing trade lies from the fill price, by side, in basis points; minus is through."""
-    if not run.has_tape or not run.rules.declares("cross", "aggressor"):
+    if not run.has_tape or not run.is_tape_ordered or not run.rules.declares("cross", "aggressor"):
         return None
     found = causes(run)
     if not len(found.fill):
         return None
-    price = run.fills.price_ticks[found.fill]
-    bps = (run.trades.price_ticks[found.trade] - price) / price * 1e4
-    side = run.fills.side[found.fill]
+    priced = run.fills.price_ticks[found.fill] > 0
+    fill, trade = found.fill[priced], found.trade[priced]
+    price = run.fills.price_ticks[fill]
+    bps = (run.trades.price_ticks[trade] - price) / price * 1e4
+    side = run.fills.side[fill]
     values = [
         (f"{word} {what}", float(getattr(np, what)(bps[side == sign])))
         for sign, word in ((1, "BUY"), (-1, "SELL"))

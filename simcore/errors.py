@@ -27,18 +27,18 @@ class InputError(ValueError):
         self.field = field
         self.got = got
         self.wanted = wanted
-        super().__init__(str(self))
-
-    def __str__(self) -> str:
-        where = self.file if self.row is None else f"{self.file} row {self.row}"
-        return f"{where}: {self.field}: got {shorten(self.got)}, wanted {self.wanted}"
+        where = file if row is None else f"{file} row {row}"
+        super().__init__(f"{where}: {field}: got {shorten(got)}, wanted {wanted}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self.file, self.row, self.field, shorten(self.got), self.wanted)
+        # workers send errors home: what was got goes as text, because it may not pickle
+        return _rebuild, (self.args[0], self.file, self.row, self.field, shorten(self.got), self.wanted)
 
 
-def _rebuild(file: str, row: int | None, field: str, got: Any, wanted: str) -> InputError:
-    return InputError(file=file, row=row, field=field, got=got, wanted=wanted)
+def _rebuild(message: str, file: str, row: int | None, field: str, got: str, wanted: str) -> InputError:
+    error = InputError(file=file, row=row, field=field, got=got, wanted=wanted)
+    error.args = (message,)
+    return error
 
 
 def shorten(value: Any, width: int = 120) -> str:
@@ -46,5 +46,7 @@ def shorten(value: Any, width: int = 120) -> str:
     if isinstance(value, str | bytes) and len(value) > width:
         value = value[:width]
         return f"{value!r}... (cut)"
+    if isinstance(value, int) and value.bit_length() > 1000:  # Python refuses to print the longest
+        return f"an integer of {value.bit_length()} bits"
     text = repr(value)
     return text if len(text) <= width else f"{text[:width]}... (cut)"

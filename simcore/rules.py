@@ -28,6 +28,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
 OPTIONAL = ("ttl_ns", "position_cap_lots")
 """Dials that may be none, written ``"none"`` in TOML, which has no null."""
 
+_RATE_DIGITS = 30
+"""Digits of a fee rate: with a price and a size of int64 the fee is still exact."""
+
 CAP_UNITS = Decimal(10)
 """The default cap in size units: the origin's 10. A rules file for a finer lot grid scales it."""
 
@@ -65,8 +68,8 @@ class Rules:
         _check_int("position_cap_lots", self.position_cap_lots, 0, LARGEST_LOTS, optional=True)
         _check_int("initial_position_lots", self.initial_position_lots, -LARGEST_LOTS, LARGEST_LOTS)
         rate = decimal_of(self.fee_rate, field="fee_rate", file="rules")
-        if abs(rate) > 1:
-            _refuse("fee_rate", self.fee_rate, "a rate from -1 to 1")
+        if abs(rate) > 1 or len(rate.as_tuple().digits) > _RATE_DIGITS:
+            _refuse("fee_rate", self.fee_rate, f"a rate from -1 to 1 of at most {_RATE_DIGITS} digits")
         object.__setattr__(self, "fee_rate", rate)
         unknown = sorted(set(self.undeclared) - set(DIALS))
         if unknown:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from simcore.events import Cancel, Fill, Submit, TopOfBook, Trade
 from simcore.rules import Rules
 from simcore.scenario import Scenario
-from simcore.units import INT64_MAX, Instrument, Side
+from simcore.units import INT64_MAX, LARGEST_LOTS, LARGEST_TICKS, Instrument, Side
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,6 +170,11 @@ class Run:
     last_event_ns: int | None = None
     exit_code: int | None = None
 
+    @property
+    def is_tape_ordered(self) -> bool:
+        """Whether no trade stands behind a later one; without that no trade can be looked up by time."""
+        return not bool((self.trades.ns[1:] < self.trades.ns[:-1]).any())
+
     @classmethod
     def from_scenario(cls, scenario: Scenario, answer: Iterable[Any], **more: Any) -> Self:
         """The run of a scenario with the fills that a simulator gave, in their order.
@@ -281,18 +286,30 @@ def _malformed(fill: Any) -> tuple[str, Any, str] | None:  # noqa: PLR0911 - one
     """The field that no column can hold, what it is and what was wanted."""
     if not isinstance(fill, Fill):
         return "fill", fill, "a simcore.Fill"
-    for name, low in (("ns", 0), ("price_ticks", -INT64_MAX), ("size_lots", -INT64_MAX)):
+    for name, low, high in (
+        ("ns", 0, INT64_MAX),
+        ("price_ticks", -LARGEST_TICKS, LARGEST_TICKS),
+        ("size_lots", -LARGEST_LOTS, LARGEST_LOTS),
+    ):
         value = getattr(fill, name)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= INT64_MAX:
-            return name, value, f"an int from {low} to {INT64_MAX}"
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            return name, value, f"an int from {low} to {high}"
     if isinstance(fill.order_id, bool) or not isinstance(fill.order_id, int | str):
         return "order_id", fill.order_id, "an int or a str"
     if not isinstance(fill.side, int) or fill.side not in (Side.BUY, Side.SELL):
         return "side", fill.side, "Side.BUY or Side.SELL"
-    if fill.fee is not None and not (isinstance(fill.fee, Decimal) and fill.fee.is_finite()):
-        return "fee", fill.fee, "a finite Decimal or None"
+    if fill.fee is not None and not _is_fee(fill.fee):
+        return "fee", fill.fee, "a Decimal of at most 200 digits, or None"
     if fill.trade_seq is not None and (
         isinstance(fill.trade_seq, bool) or not isinstance(fill.trade_seq, int) or not 0 <= fill.trade_seq <= INT64_MAX
     ):
         return "trade_seq", fill.trade_seq, "an index in the tape, or None"
     return None
+
+
+def _is_fee(fee: Any) -> bool:
+    """Whether sums of such fees are exact."""
+    if not isinstance(fee, Decimal) or not fee.is_finite():
+        return False
+    _, digits, exponent = fee.as_tuple()
+    return len(digits) <= 200 and isinstance(exponent, int) and abs(exponent) <= 200

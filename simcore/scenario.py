@@ -9,7 +9,7 @@ from typing import Any
 from simcore.errors import InputError
 from simcore.events import Action, Cancel, Submit, TapeEvent, TopOfBook, Trade
 from simcore.rules import Rules
-from simcore.units import INT64_MAX, LARGEST_LOTS, Side
+from simcore.units import INT64_MAX, LARGEST_LOTS, LARGEST_TICKS, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,8 @@ class Scenario:
     rules: Rules = field(default_factory=Rules)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.rules, Rules):
+            raise InputError(field="rules", got=self.rules, wanted="Rules")
         object.__setattr__(self, "tape", tuple(self.tape))
         object.__setattr__(self, "actions", tuple(self.actions))
         if self.rules.undeclared:
@@ -33,31 +35,33 @@ class Scenario:
         _check_actions(self.actions)
 
 
-def _check_tape(tape: Iterable[TapeEvent]) -> None:
+def _check_tape(tape: Iterable[Any]) -> None:
     last_ns = total_lots = 0
     for row, event in enumerate(tape, 1):
+        if not isinstance(event, Trade | TopOfBook):
+            raise InputError(file="tape", row=row, field="event", got=event, wanted="a Trade or a TopOfBook")
         _check_ns(event.ns, last_ns, "tape", row)
         last_ns = event.ns
         if isinstance(event, Trade):
-            _check_positive(event.price_ticks, INT64_MAX, "price_ticks", "tape", row)
+            _check_positive(event.price_ticks, LARGEST_TICKS, "price_ticks", "tape", row)
             _check_positive(event.size_lots, LARGEST_LOTS, "size_lots", "tape", row)
             if event.aggressor is not None:
                 _check_side(event.aggressor, "aggressor", "tape", row)
             total_lots += event.size_lots
-        elif isinstance(event, TopOfBook):
-            for name in ("bid_ticks", "bid_lots", "ask_ticks", "ask_lots"):
-                _check_positive(getattr(event, name), INT64_MAX, name, "tape", row)
         else:
-            raise InputError(file="tape", row=row, field="event", got=event, wanted="a Trade or a TopOfBook")
+            for name in ("bid_ticks", "bid_lots", "ask_ticks", "ask_lots"):
+                _check_positive(getattr(event, name), LARGEST_TICKS, name, "tape", row)
         if total_lots > LARGEST_LOTS:
             raise InputError(file="tape", row=row, field="size_lots", got=total_lots, wanted="a total within 2**61")
 
 
-def _check_actions(actions: Iterable[Action]) -> None:
+def _check_actions(actions: Iterable[Any]) -> None:
     last_ns = total_lots = 0
     submitted: set[Any] = set()
     cancelled: dict[Any, int] = {}
     for row, action in enumerate(actions, 1):
+        if not isinstance(action, Submit | Cancel):
+            raise InputError(file="actions", row=row, field="action", got=action, wanted="a Submit or a Cancel")
         _check_ns(action.ns, last_ns, "actions", row)
         last_ns = action.ns
         name = action.order_id
@@ -68,13 +72,11 @@ def _check_actions(actions: Iterable[Action]) -> None:
                 raise InputError(file="actions", row=row, field="order_id", got=name, wanted="an id never used before")
             submitted.add(name)
             _check_side(action.side, "side", "actions", row)
-            _check_positive(action.price_ticks, INT64_MAX, "price_ticks", "actions", row)
+            _check_positive(action.price_ticks, LARGEST_TICKS, "price_ticks", "actions", row)
             _check_positive(action.size_lots, LARGEST_LOTS, "size_lots", "actions", row)
             total_lots += action.size_lots
-        elif isinstance(action, Cancel):
-            cancelled.setdefault(name, row)
         else:
-            raise InputError(file="actions", row=row, field="action", got=action, wanted="a Submit or a Cancel")
+            cancelled.setdefault(name, row)
         if total_lots > LARGEST_LOTS:
             raise InputError(file="actions", row=row, field="size_lots", got=total_lots, wanted="a total within 2**61")
     for name, row in cancelled.items():

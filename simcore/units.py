@@ -13,6 +13,12 @@ INT64_MAX = 2**63 - 1
 LARGEST_LOTS = 2**61
 """Largest size, cap or position in lots: sums of a few stay inside int64."""
 
+LARGEST_TICKS = 2**61
+"""Largest price in ticks: differences, also of wrong ones, stay inside int64."""
+
+_LONGEST = 200
+"""Decimal digits before or behind the point; more is no number of any market."""
+
 Number = int | float | str | Decimal
 
 # 400 digits hold every float64 and every int64 product; anything that does not fit is an error.
@@ -34,11 +40,15 @@ def decimal_of(value: Any, *, field: str, file: str = "instrument", row: int | N
     wanted = "a finite number"
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise InputError(file=file, row=row, field=field, got=value, wanted=wanted)
+    if isinstance(value, str) and "_" in value:  # Python's digits, nobody else's
+        raise InputError(file=file, row=row, field=field, got=value, wanted=wanted)
     try:
-        number = Decimal(str(value).strip(), EXACT)
+        number = (
+            value if isinstance(value, Decimal) else Decimal(value if isinstance(value, int) else str(value).strip())
+        )
     except InvalidOperation:
         raise InputError(file=file, row=row, field=field, got=value, wanted=wanted) from None
-    if not number.is_finite() or abs(number.adjusted()) > 200:
+    if not number.is_finite() or abs(number.adjusted()) > _LONGEST or len(number.as_tuple().digits) > _LONGEST:
         raise InputError(file=file, row=row, field=field, got=value, wanted=wanted)
     return number
 
@@ -87,6 +97,8 @@ class Instrument:
 
 def _on_grid(value: Number, step: Decimal, step_name: str, file: str, row: int | None, field: str) -> int:
     number = decimal_of(value, field=field, file=file, row=row)
+    if number.adjusted() - step.adjusted() > 20:  # more digits than int64 has: no need to divide
+        raise InputError(file=file, row=row, field=field, got=value, wanted="a count inside int64")
     with localcontext(EXACT):
         count, rest = divmod(number, step)
     if rest:

@@ -14,7 +14,7 @@ from invariants.relations import RELATIONS, Relation, RelationBroken, relation_n
 from invariants.tapes import scenarios
 from simcore import Cancel, Fill, Rules, Scenario, Side, Submit, TopOfBook, Trade, simulate
 
-INT64_MAX = 2**63 - 1
+LARGEST_TICKS = 2**61
 QUIET = {
     "database": None,
     "deadline": None,
@@ -245,8 +245,8 @@ def test_a_fee_is_compared_where_both_have_one() -> None:
         ("chunked_tape", scenario(PLAIN, cap_action="cancel", position_cap_lots=5)),
         ("through_is_within_at", scenario(PLAIN, sizing="shared")),
         ("through_is_within_at", scenario(PLAIN, position_cap_lots=5)),
-        ("time_shift", scenario(f"1 submit 1 BUY 100 1\n{INT64_MAX} trade - - 100 1")),
-        ("price_shift", scenario(f"1 submit 1 BUY {INT64_MAX} 1")),
+        ("time_shift", scenario(f"1 submit 1 BUY 100 1\n{2**63 - 1} trade - - 100 1")),
+        ("price_shift", scenario(f"1 submit 1 BUY {LARGEST_TICKS} 1")),
         ("size_scale", scenario(f"1 submit 1 BUY 100 {2**60}\n5 trade - - 100 1")),
     ],
 )
@@ -269,12 +269,12 @@ def _dials(rules: Rules) -> dict[str, Any]:
 EDGES = {
     "empty": Scenario(),
     "prices at the end of int64": scenario(
-        f"1 submit 1 BUY {INT64_MAX} 1\n5 trade - - {INT64_MAX} 1\n6 trade - - {INT64_MAX} 1"
+        f"1 submit 1 BUY {LARGEST_TICKS} 1\n5 trade - - {LARGEST_TICKS} 1\n6 trade - - {LARGEST_TICKS} 1"
     ),
     "prices at one": scenario("1 submit 1 SELL 1 1\n5 trade - - 1 1\n6 trade - - 1 1"),
     "times at the end of int64": scenario(
-        f"{INT64_MAX - 2} submit 1 BUY 100 1\n{INT64_MAX - 1} trade - - 100 1\n{INT64_MAX} trade - - 99 1",
-        ttl_ns=INT64_MAX,
+        f"{LARGEST_TICKS - 2} submit 1 BUY 100 1\n{LARGEST_TICKS - 1} trade - - 100 1\n{LARGEST_TICKS} trade - - 99 1",
+        ttl_ns=LARGEST_TICKS,
         latency_ns=1,
     ),
     "no room for another lot": Scenario(

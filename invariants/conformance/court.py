@@ -83,7 +83,9 @@ class Court:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None],  # noqa: ARG002 - named by pytest
+        self,
+        item: pytest.Item,  # noqa: ARG002 - named by pytest
+        call: pytest.CallInfo[None],
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Show a broken law in its own words, without a traceback of ours."""
         report = yield
@@ -141,7 +143,13 @@ def _untold(report: pytest.TestReport) -> Tally:
     if report.when not in ("setup", "call", "teardown"):  # xdist's word for a worker that is gone
         message = f"SimulatorCrashed: it took its whole process down in {report.nodeid}: {words[-1]}"
         return Tally(
-            ANSWERS, "answers", Verdict.FAIL.value, message=message, failure=message, scenarios=1, unanswered=1,
+            ANSWERS,
+            "answers",
+            Verdict.FAIL.value,
+            message=message,
+            failure=message,
+            scenarios=1,
+            unanswered=1,
         )
     name = report.nodeid.rpartition("::")[2]
     return Tally(name, "law", Verdict.UNKNOWN.value, f"the test crashed: {words[-1]}")

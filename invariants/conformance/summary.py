@@ -91,10 +91,14 @@ class Summary:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for ``--fillproof-json``."""
         return {
-            "format": FORMAT, "simulator": self.simulator, "verdict": self.verdict.value, "seed": self.seed,
+            "format": FORMAT,
+            "simulator": self.simulator,
+            "verdict": self.verdict.value,
+            "seed": self.seed,
             "rules": None if self.rules is None else self.rules.to_dict(),
             "laws": [_law_dict(t) for t in self.rows],
-            "features": dict(self.features), "too_rare": list(self.too_rare),
+            "features": dict(self.features),
+            "too_rare": list(self.too_rare),
             "not_verified": list(self.not_verified),
         }
 

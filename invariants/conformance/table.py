@@ -74,8 +74,10 @@ def _marks(scenario: Scenario) -> list[tuple[int, str]]:
 
 def _named(ns: int, marks: list[tuple[int, str]]) -> str:
     near = dict.fromkeys((abs(ns - at), ns - at, name) for at, name in marks if abs(ns - at) <= NEAR_NS)
-    return ", ".join(f"{step:+d} ns after {name}" if step > 0 else f"{-step} ns before {name}" if step else name
-                     for _, step, name in sorted(near)).replace("+", "")
+    return ", ".join(
+        f"{step:+d} ns after {name}" if step > 0 else f"{-step} ns before {name}" if step else name
+        for _, step, name in sorted(near)
+    ).replace("+", "")
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> str:

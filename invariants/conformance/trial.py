@@ -274,13 +274,21 @@ class Trial:
         tally.fail(str(exhibit.error))
         self._record(tally)
         answers = "(no answer)" if got is None else fills_table(got)
-        exhibit.error.add_note("\n".join([
-            "", f"the smallest scenario found, {rules_line(scenario.rules)}", _indented(scenario_table(scenario)),
-            "got", _indented(answers),
-            "the reference's fills", _indented(fills_table(simulate(scenario))),
-            f"case: {tally.case}",
-            f"replay: fillproof replay {tally.case} --simulator {self._simulator.name!r}",
-        ]))
+        exhibit.error.add_note(
+            "\n".join(
+                [
+                    "",
+                    f"the smallest scenario found, {rules_line(scenario.rules)}",
+                    _indented(scenario_table(scenario)),
+                    "got",
+                    _indented(answers),
+                    "the reference's fills",
+                    _indented(fills_table(simulate(scenario))),
+                    f"case: {tally.case}",
+                    f"replay: fillproof replay {tally.case} --simulator {self._simulator.name!r}",
+                ]
+            )
+        )
         raise exhibit.error
 
     def _conclude(self, tally: Tally) -> None:

@@ -16,8 +16,17 @@ from invariants.drivers.python import PythonSimulator
 from invariants.drivers.simulator import Declared, Limits, Simulator
 
 __all__ = [
-    "Declared", "EndedEarly", "ExtraOutput", "Limits", "MalformedAnswer", "Simulator", "SimulatorCrashed",
-    "SimulatorFailed", "SimulatorHung", "TooManyFills", "load_simulator",
+    "Declared",
+    "EndedEarly",
+    "ExtraOutput",
+    "Limits",
+    "MalformedAnswer",
+    "Simulator",
+    "SimulatorCrashed",
+    "SimulatorFailed",
+    "SimulatorHung",
+    "TooManyFills",
+    "load_simulator",
 ]
 
 

@@ -8,6 +8,7 @@ from invariants.laws import accounting, integrity, lifecycle, position, price, s
 from invariants.laws.catalogue import Find, Law
 
 _WINDOW = ("latency_ns", "cancel_latency_ns", "ttl_ns", "expiry_tie", "cancel_tie", "cross", "aggressor", "sizing")
+_LIFE = ("submit_ns", "cancel_ns")
 _CAP = ("position_cap_lots", "cap_action", "initial_position_lots")
 
 
@@ -28,7 +29,13 @@ LAWS: tuple[Law, ...] = (
     _law(integrity.fills_have_orders, "each fill names a known order, of the same side"),
     _law(lifecycle.fill_follows_submit, "no fill at or before its order's submit", "fills"),
     _law(lifecycle.latency_is_respected, "fill.ns >= submit_ns + latency_ns", "fills", "latency_ns"),
-    _law(lifecycle.no_fill_after_cancel, "no fill after a cancel took effect", "cancel_latency_ns", "cancel_tie"),
+    _law(
+        lifecycle.no_fill_after_cancel,
+        "no fill after a cancel took effect",
+        "cancel_ns",
+        "cancel_latency_ns",
+        "cancel_tie",
+    ),
     _law(lifecycle.no_fill_after_expiry, "no fill of an expired order", "fills", "expiry_tie", ttl_ns=...),
     _law(lifecycle.no_double_fill, "an order is filled at most once (whole), never more than its size (else)", "fills"),
     _law(size.fill_size_equals_quote_size, "a fill is the whole order", "fills", sizing="whole"),
@@ -74,6 +81,7 @@ LAWS: tuple[Law, ...] = (
         "no worse-placed own order is filled while a better one is passed over",
         "tape",
         *_WINDOW,
+        *_LIFE,
         *_CAP,
         "priority",
     ),
@@ -82,6 +90,7 @@ LAWS: tuple[Law, ...] = (
         "an order that a trade crossed while it was live was filled by it",
         "tape",
         *_WINDOW,
+        *_LIFE,
         *_CAP,
         "priority",
     ),
@@ -90,6 +99,7 @@ LAWS: tuple[Law, ...] = (
         "an order that the cap cancelled never fills again",
         "tape",
         *_WINDOW,
+        *_LIFE,
         "priority",
         "initial_position_lots",
         cap_action="cancel",

@@ -16,7 +16,8 @@ from simcore.run import Run
 
 Find = Callable[[Run], Ruling | Iterable[Ruling]]
 
-_PARTS = ("tape", "fills")
+_COLUMNS = ("submit_ns", "cancel_ns")
+_PARTS = ("tape", "fills", *_COLUMNS)
 
 MAX_FINDINGS = 50
 """Findings worded for each law; the counts are always exact."""
@@ -27,7 +28,7 @@ class Law:
     """One law of the catalogue.
 
     ``only``: dial -> words under which the law applies; elsewhere it is not applicable.
-    ``needs``: dials and parts (tape, fills) without which it can only answer *unknown*.
+    ``needs``: dials, columns and parts (tape, fills) without which it can only answer *unknown*.
     """
 
     find: Find
@@ -95,11 +96,14 @@ class Law:
         dials = [d for d in (*self.only, *self.needs) if d not in _PARTS and not run.rules.declares(d)]
         if dials:
             return f"undeclared: {', '.join(dict.fromkeys(dials))}"
+        unseen = [c for c in _COLUMNS if c in self.needs and run.provenance.get(c) in ("absent", "nominal")]
+        if unseen and len(run.orders):
+            return f"{', '.join(unseen)} is absent, or computed from the rules"
         if "fills" in self.needs and not len(run.fills):
             return "no row to judge"
         if "tape" in self.needs and not run.has_tape:
             return "no tape was given"
-        if "tape" in self.needs and bool((run.trades.ns[1:] < run.trades.ns[:-1]).any()):
+        if "tape" in self.needs and not run.is_tape_ordered:
             return "the tape runs backwards (time_is_ordered)"
         return ""
 

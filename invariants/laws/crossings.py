@@ -10,39 +10,43 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 
-from invariants.laws.ruling import Mask, add, lengths, running_from_zero, starts, sum_within
+from invariants.laws.ruling import Mask, later, lengths, running_from_zero, starts, sum_within
 from simcore.rules import Rules
 from simcore.run import ABSENT, Ints, Objects, Run
 
 _CHUNK = 4_000_000
 """Pairs looked at in one go: bounds memory at a few hundred megabytes."""
 
+_NONE, _NEVER = np.empty(0, np.int64), np.empty(0, np.bool_)
+
 
 @dataclass(frozen=True, slots=True)
 class Causes:
-    """Pairs (fill, trade): the trade is at the fill's instant, crosses it and has the right aggressor.
+    """Pairs (fill, trade): the trade is at the fill's instant, and crosses its order.
 
-    ``caused``: fills with such a trade. ``perhaps``: fills for which only a trade of unknown side
-    would do. ``present``: fills with any trade at their instant.
+    ``sure``: it has the right aggressor; else his side is unknown, and he perhaps has.
+    ``caused``: fills with a sure trade; ``perhaps``: fills with none but perhaps ones.
     """
 
     fill: Ints
     trade: Ints
+    sure: Mask
     caused: Mask
     perhaps: Mask
-    present: Mask
 
-    def any_of(self, pairs: Mask) -> Mask:
-        """Fills that have at least one of these pairs."""
-        found = np.zeros(len(self.caused), dtype=np.bool_)
-        found[self.fill[pairs]] = True
-        return found
+    def any_of(self, pairs: Mask) -> tuple[Mask, Mask]:
+        """Fills that surely, and that perhaps only, have one of these pairs."""
+        surely, perhaps = np.zeros(len(self.caused), dtype=np.bool_), np.zeros(len(self.caused), dtype=np.bool_)
+        surely[self.fill[pairs & self.sure]] = True
+        perhaps[self.fill[pairs & ~self.sure]] = True
+        return surely, perhaps & ~surely
 
     def trades_of(self, fill: int) -> Ints:
-        """The trades that could cause ``fill``."""
+        """The trades that surely or perhaps caused ``fill``."""
         return np.asarray(self.trade[self.fill == fill])
 
 
@@ -51,13 +55,10 @@ def causes(run: Run) -> Causes:
     """Join the fills of known orders to the trades that could cause them."""
     fills, trades, orders = run.fills, run.trades, run.orders
     if not len(fills):
-        none, never = np.empty(0, np.int64), np.empty(0, np.bool_)
-        return Causes(none, none, never, never, never)
+        return Causes(_NONE, _NONE, _NEVER, _NEVER, _NEVER)
     first = np.searchsorted(trades.ns, fills.ns, "left")
     last = np.searchsorted(trades.ns, fills.ns_to, "right")
-    present = last > first
-    last = np.where(fills.order >= 0, last, first)
-    fill, trade = _expand(first, last)
+    fill, trade = _expand(first, np.where(fills.order >= 0, last, first))
     named = fills.trade_seq[fill]
     keep = (named == ABSENT) | (named == trades.seq[trade])
     fill, trade = fill[keep], trade[keep]
@@ -65,11 +66,12 @@ def causes(run: Run) -> Causes:
     keep = _crosses(run.rules, orders.side[order], orders.price_ticks[order], trades.price_ticks[trade])
     fill, trade = fill[keep], trade[keep]
     sure, maybe = _aggressor(run.rules, orders.side[fills.order[fill]], trades.aggressor[trade])
-    caused = np.zeros(len(fills), dtype=np.bool_)
+    keep = sure | maybe
+    fill, trade, sure = fill[keep], trade[keep], sure[keep]
+    caused, perhaps = np.zeros(len(fills), dtype=np.bool_), np.zeros(len(fills), dtype=np.bool_)
     caused[fill[sure]] = True
-    perhaps = np.zeros(len(fills), dtype=np.bool_)
-    perhaps[fill[maybe]] = True
-    return Causes(fill[sure], trade[sure], caused, perhaps & ~caused, present)
+    perhaps[fill] = True
+    return Causes(fill, trade, sure, caused, perhaps & ~caused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,9 @@ class Crossings:
     ``due_lots``: what the rules give it if the cap allows. ``blocked`` / ``allowed``: the cap
     surely forbids / surely permits the fill; neither where it hangs on the order of events.
     ``sure``: a trade of known aggressor crossed it. ``gone``: an earlier cell ended the order by
-    ``cap_action`` cancel; ``perhaps_gone`` where that could not be decided. ``rank`` orders the
-    cells of one ``group`` by priority; ``rivals`` counts them.
+    ``cap_action`` cancel; ``perhaps_gone`` where that could not be decided. ``blurred``: a fill of
+    which only an interval is known may lie before or after the cell. ``rank`` orders the cells of
+    one ``group`` by priority; ``rivals`` counts them.
     """
 
     order: Ints
@@ -104,6 +107,7 @@ class Crossings:
     blocked: Mask
     gone: Mask
     perhaps_gone: Mask
+    blurred: Mask
 
     def __len__(self) -> int:
         return len(self.order)
@@ -116,20 +120,20 @@ class Crossings:
     @property
     def missed(self) -> Mask:
         """Cells in which the order surely should have been filled, and was not."""
-        return self.short & self.allowed & ~self.gone & ~self.perhaps_gone & ~self.volume_open
+        clear = ~self.gone & ~self.perhaps_gone & ~self.volume_open & ~self.blurred
+        return self.short & self.allowed & clear
 
     @property
     def undecided(self) -> Mask:
         """Cells in which it cannot be decided whether the order should have been filled."""
         maybe = ~self.sure & (self.got_lots < self.leaves_lots) & (self.got_lots == 0)
         clouded = ~self.allowed | self.perhaps_gone | self.volume_open
-        return np.asarray(~self.gone & ~self.blocked & (maybe | (self.short & clouded)))
+        return np.asarray(self.blurred | (~self.gone & ~self.blocked & (maybe | (self.short & clouded))))
 
 
-_NONE, _NEVER = np.empty(0, np.int64), np.empty(0, np.bool_)
 _NO_CROSSINGS = Crossings(
-    _NONE, _NONE, _NONE, _NONE, _NONE, _NEVER, _NEVER, _NONE,
-    _NONE, _NONE, _NEVER, _NONE, _NEVER, _NEVER, _NEVER, _NEVER,
+    _NONE, _NONE, _NONE, _NONE, _NONE, _NEVER, _NEVER, _NONE, _NONE,
+    _NONE, _NEVER, _NONE, _NEVER, _NEVER, _NEVER, _NEVER, _NEVER,
 )  # fmt: skip
 
 
@@ -203,23 +207,21 @@ def _judged(
     gone, perhaps = _gone(rules, order, short & (got == 0) & blocked, short & ~allowed, len(run.orders))
     rank = np.arange(len(key)) - start[group]
     return Crossings(
-        order,
-        trade,
-        group,
-        rank,
-        rivals,
-        alone,
-        sure,
-        leaves,
-        got,
-        due,
-        volume_open,
-        position,
-        allowed,
-        blocked,
-        gone,
-        perhaps,
-    )
+        order, trade, group, rank, rivals, alone, sure, leaves, got, due, volume_open,
+        position, allowed, blocked, gone, perhaps, _blurred(run, order, trade),
+    )  # fmt: skip
+
+
+def _blurred(run: Run, order: Ints, trade: Ints) -> Mask:
+    """Cells of orders, or at instants, for which the time of some fill is only an interval."""
+    fills = run.fills
+    wide = fills.ns != fills.ns_to
+    if not wide.any():
+        return np.zeros(len(order), dtype=np.bool_)
+    ns = run.trades.ns[trade]
+    began = np.searchsorted(np.sort(fills.ns[wide]), ns, "right")
+    ended = np.searchsorted(np.sort(fills.ns_to[wide]), ns, "left")
+    return np.isin(order, fills.order[wide]) | (began > ended)
 
 
 def _gone(rules: Rules, order: Ints, blocked: Mask, perhaps: Mask, orders: int) -> tuple[Mask, Mask]:
@@ -247,6 +249,8 @@ def _allows(position: Ints | Objects, side: Ints, size: Ints, rules: Rules) -> M
     """
     if rules.position_cap_lots is None:
         return np.ones(len(position), dtype=np.bool_)
+    if len(size) and float(np.abs(position).max()) + float(size.max()) >= 2.0**62:
+        position, size = position.astype(np.object_), size.astype(np.object_)
     return np.asarray(side * position + size <= rules.position_cap_lots, dtype=np.bool_)
 
 
@@ -289,23 +293,22 @@ def _windows(run: Run) -> tuple[Ints, Ints]:
     """For each order the half-open range of trades inside its live window, up to its last fill."""
     orders, rules, ns = run.orders, run.rules, run.trades.ns
     submit_ns = np.where(orders.submit_ns == ABSENT, 0, orders.submit_ns)
-    first = np.maximum(
-        np.searchsorted(ns, submit_ns, "right"), np.searchsorted(ns, add(submit_ns, rules.latency_ns), "left")
-    )
+    first = np.maximum(np.searchsorted(ns, submit_ns, "right"), _place(ns, submit_ns, rules.latency_ns, "left"))
     last = np.full(len(orders), len(ns))
     if rules.ttl_ns is not None:
-        side: str = "left" if rules.expiry_tie == "expire" else "right"
-        last = np.minimum(last, _search(ns, add(submit_ns, rules.ttl_ns), side))
+        last = _place(ns, submit_ns, rules.ttl_ns, "left" if rules.expiry_tie == "expire" else "right")
     cancelled = orders.cancel_ns != ABSENT
-    effect_ns = add(np.where(cancelled, orders.cancel_ns, 0), rules.cancel_latency_ns)
-    side = "left" if rules.cancel_tie == "cancel" and rules.cancel_latency_ns > 0 else "right"
-    last = np.where(cancelled, np.minimum(last, _search(ns, effect_ns, side)), last)
+    flies = rules.cancel_tie == "cancel" and rules.cancel_latency_ns > 0
+    effect = _place(ns, np.maximum(orders.cancel_ns, 0), rules.cancel_latency_ns, "left" if flies else "right")
+    last = np.where(cancelled, np.minimum(last, effect), last)
     last = np.minimum(last, _completed(run))
     return first, np.where(orders.submit_ns == ABSENT, first, last)
 
 
-def _search(ns: Ints, at: Ints, side: str) -> Ints:
-    return np.searchsorted(ns, at, "left" if side == "left" else "right")
+def _place(ns: Ints, base_ns: Ints, delay_ns: int, side: Literal["left", "right"]) -> Ints:
+    """Where ``base_ns + delay_ns`` stands among the times ``ns``; behind them all, beyond int64."""
+    at_ns, real = later(base_ns, delay_ns)
+    return np.where(real, np.searchsorted(ns, at_ns, side), len(ns))
 
 
 def _completed(run: Run) -> Ints:
@@ -331,16 +334,10 @@ def _keys(run: Run) -> tuple[Ints, Ints, Mask]:
     fills, trades = run.fills, run.trades
     place = np.searchsorted(trades.seq, fills.trade_seq)
     inside = np.minimum(place, max(len(trades) - 1, 0))
-    if (
-        len(trades)
-        and len(fills)
-        and bool(
-            np.all(
-                (trades.seq[inside] == fills.trade_seq) & (trades.ns[inside] == fills.ns) & (fills.ns == fills.ns_to)
-            ),
-        )
-    ):
-        return np.arange(len(trades)), inside, np.ones(len(trades), dtype=np.bool_)
+    if len(trades):
+        named = (trades.seq[inside] == fills.trade_seq) & (trades.ns[inside] == fills.ns) & (fills.ns == fills.ns_to)
+        if named.all():
+            return np.arange(len(trades)), inside, np.ones(len(trades), dtype=np.bool_)
     return trades.ns, fills.ns, np.zeros(len(trades), dtype=np.bool_)
 
 

@@ -69,28 +69,29 @@ def time_is_ordered(run: Run) -> Iterator[Ruling]:
     Source: nautechsystems/nautilus_trader#1515, nkaz001/hftbacktest#251.
     """
     submitted = np.flatnonzero(run.orders.submit_ns != ABSENT)
+    sent_ns = run.orders.submit_ns[submitted]
     streams = (
-        ("tape", "ns", run.trades.ns, np.arange(len(run.trades))),
-        ("quotes", "ns", run.tops.ns, np.arange(len(run.tops))),
-        ("orders", "submit_ns", run.orders.submit_ns[submitted], submitted),
-        ("fills", "ns", run.fills.ns_to, np.arange(len(run.fills))),
+        ("tape", "ns", run.trades.ns, run.trades.ns, np.arange(len(run.trades))),
+        ("quotes", "ns", run.tops.ns, run.tops.ns, np.arange(len(run.tops))),
+        ("orders", "submit_ns", sent_ns, sent_ns, submitted),
+        ("fills", "ns", run.fills.ns, run.fills.ns_to, np.arange(len(run.fills))),
     )
-    for table, field, ns, rows in streams:
-        back = np.zeros(len(ns), dtype=np.bool_)
-        # the end of a row against the start of the latest row before it: equal where times are exact
-        back[1:] = ns[1:] < np.maximum.accumulate(run.fills.ns if table == "fills" else ns)[:-1]
-        yield rule_on(
-            table, rows, back, partial(_backwards, table, field, dict(zip(rows.tolist(), ns.tolist(), strict=True)))
-        )
+    for table, field, begin_ns, end_ns, rows in streams:
+        # a row's end against the latest beginning above it: the same where times are exact
+        latest_ns = np.maximum.accumulate(begin_ns)
+        back = np.zeros(len(rows), dtype=np.bool_)
+        back[1:] = end_ns[1:] < latest_ns[:-1]
+        yield rule_on(table, rows, back, partial(_backwards, table, field, rows, latest_ns, end_ns))
 
 
-def _backwards(table: str, field: str, times: dict[int, int], row: int) -> Claim:
-    before = max(ns for at, ns in times.items() if at < row)
+def _backwards(table: str, field: str, rows: Ints, latest_ns: Ints, end_ns: Ints, row: int) -> Claim:
+    at = int(np.searchsorted(rows, row))
+    before, got = int(latest_ns[at - 1]), int(end_ns[at])
     story = (
         f"Let the {table} be in the order in which they happened. Then no row is earlier than {before} ns, "
-        f"which stands above it. Yet this one is at {times[row]} ns."
+        f"which stands above it. Yet this one is at {got} ns."
     )
-    return Claim(field, times[row], f"at least {before}", "a row above it is that late", story)
+    return Claim(field, got, f"at least {before}", "a row above it is that late", story)
 
 
 def order_ids_are_unique(run: Run) -> Ruling:

@@ -8,8 +8,8 @@ from invariants.laws.ruling import (
     Claim,
     Mask,
     Ruling,
-    add,
     fills_of_orders,
+    later,
     let_order,
     rule_on,
     starts,
@@ -79,10 +79,9 @@ def no_fill_after_cancel(run: Run) -> Ruling:
     Source: BYTEX-TRADE/bytex#60 (cancel in flight lost), nkaz001/hftbacktest f6d0bc7.
     """
     orders, fills, rules = run.orders, run.fills, run.rules
-    cancelled = orders.cancel_ns != ABSENT
-    effect_ns = np.where(
-        cancelled, add(np.maximum(orders.cancel_ns, 0), rules.cancel_latency_ns), np.iinfo(np.int64).max
-    )
+    effect_ns, real = later(np.maximum(orders.cancel_ns, 0), rules.cancel_latency_ns)
+    asked = orders.cancel_ns != ABSENT
+    cancelled = asked & real
     inclusive = rules.cancel_tie == "cancel" and rules.cancel_latency_ns > 0
     rows = fills_of_orders(run)
     rows = rows[cancelled[fills.order[rows]]]
@@ -108,7 +107,7 @@ def no_fill_after_cancel(run: Run) -> Ruling:
         reason="the cancel takes effect inside the interval of the fill",
     )
     # an order whose cancel kept it from filling is a row judged too: it could have been broken
-    kept = int(cancelled.sum()) - len(np.unique(fills.order[rows]))
+    kept = int(asked.sum()) - len(np.unique(fills.order[rows]))
     return Ruling("fills", ruling.judged + kept, ruling.broken, ruling.tell, ruling.undecided, ruling.reason)
 
 

@@ -8,6 +8,8 @@ from invariants.laws.crossings import causes
 from invariants.laws.ruling import Claim, Ruling, fills_of_orders, let_order, rule_on, then_fill
 from simcore.run import Run
 
+_UNKNOWN_SIDE = "only a trade of unknown aggressor has the price"
+
 
 def fill_price_equals_limit(run: Run) -> Ruling:
     """Why: a resting quote that fills at any price but its own earns or loses what nobody offered.
@@ -44,8 +46,8 @@ def fill_price_equals_trade(run: Run) -> Ruling:
     Source: fastquant#384 (a price of another instant), nkaz001/hftbacktest#308.
     """
     found = causes(run)
-    at_price = found.any_of(run.trades.price_ticks[found.trade] == run.fills.price_ticks[found.fill])
-    rows = np.flatnonzero(found.caused)
+    surely, perhaps = found.any_of(run.trades.price_ticks[found.trade] == run.fills.price_ticks[found.fill])
+    rows = np.flatnonzero(found.caused | found.perhaps)
 
     def tell(row: int) -> Claim:
         i = int(run.fills.order[row])
@@ -54,7 +56,8 @@ def fill_price_equals_trade(run: Run) -> Ruling:
         story = f"{let_order(run, i)} {then_fill(run, row)} Yet the trades that could cause it were at {want} ticks."
         return Claim("price_ticks", int(run.fills.price_ticks[row]), want, "the price of the trade", story)
 
-    return rule_on("fills", rows, ~at_price[rows], tell)
+    broken = ~surely & ~perhaps
+    return rule_on("fills", rows, broken[rows], tell, undecided=perhaps[rows], reason=_UNKNOWN_SIDE)
 
 
 def fill_respects_limit(run: Run) -> Ruling:
@@ -69,17 +72,18 @@ def fill_respects_limit(run: Run) -> Ruling:
     rows = fills_of_orders(run)
     side = fills.side[rows]
     beyond = side * (fills.price_ticks[rows] - orders.price_ticks[fills.order[rows]]) > 0
-    too_good = np.zeros(len(fills), dtype=np.bool_)
-    if run.has_tape and len(run.trades):
+    too_good = perhaps = np.zeros(len(fills), dtype=np.bool_)
+    if run.has_tape and run.is_tape_ordered:
         found = causes(run)
         reachable = fills.side[found.fill] * (fills.price_ticks[found.fill] - run.trades.price_ticks[found.trade]) >= 0
-        too_good = found.caused & ~found.any_of(reachable)
+        surely, perhaps = found.any_of(reachable)
+        too_good = (found.caused | found.perhaps) & ~surely & ~perhaps
 
     def tell(row: int) -> Claim:
         i = int(fills.order[row])
         buy = fills.side[row] > 0
         got = int(fills.price_ticks[row])
-        if fills.side[row] * (got - int(orders.price_ticks[i])) > 0:
+        if int(fills.side[row]) * (got - int(orders.price_ticks[i])) > 0:
             want = f"at {'most' if buy else 'least'} {orders.price_ticks[i]}"
             return Claim(
                 "price_ticks",
@@ -99,4 +103,5 @@ def fill_respects_limit(run: Run) -> Ruling:
             f"{let_order(run, i)} {then_fill(run, row)} Yet the trades that could cause it reached only {best} ticks.",
         )
 
-    return rule_on("fills", rows, beyond | too_good[rows], tell)
+    broken = beyond | too_good[rows]
+    return rule_on("fills", rows, broken, tell, undecided=perhaps[rows] & ~broken, reason=_UNKNOWN_SIDE)

@@ -75,10 +75,14 @@ def rule_on(
     return Ruling(table, judged, found, lambda k: tell(int(found[k])), open_rows, reason if open_rows else "")
 
 
-def add(left: Mask | Ints | int, right: Ints | int) -> Ints:
-    """Left + right, stopping at the largest int64 instead of wrapping; both at least zero."""
-    total = np.add(left, right, dtype=np.int64)
-    return np.where(total < 0, np.iinfo(np.int64).max, total)
+NEVER = int(np.iinfo(np.int64).max)
+"""An instant beyond int64, as far as columns are concerned."""
+
+
+def later(ns: Ints, delay_ns: int) -> tuple[Ints, Mask]:
+    """``ns + delay_ns``, and where that is an instant at all: beyond int64 nothing ever happens."""
+    real = ns <= NEVER - delay_ns
+    return np.where(real, ns + np.where(real, delay_ns, 0), NEVER), np.asarray(real)
 
 
 def running_sum(values: Ints) -> Ints | Objects:

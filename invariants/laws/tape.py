@@ -16,11 +16,14 @@ from invariants.laws.ruling import (
     let_order,
     nothing,
     rule_on,
+    running_from_zero,
     side_word,
     starts,
     then_fill,
 )
 from simcore.run import ABSENT, Ints, Run
+
+_UNKNOWN_SIDE = "only a trade of unknown aggressor could have caused the fill"
 
 
 def fills_have_trades(run: Run) -> Ruling:
@@ -53,7 +56,7 @@ def fills_have_trades(run: Run) -> Ruling:
         broken,
         tell,
         undecided=found.perhaps[rows],
-        reason="only a trade of unknown aggressor could have caused the fill",
+        reason=_UNKNOWN_SIDE,
     )
 
 
@@ -84,11 +87,15 @@ def trade_fills_an_order_once(run: Run) -> Ruling:
     Source: QuantConnect/Lean#4445 (submit scan and end-of-loop scan), c9s/bbgo#682.
     """
     found = causes(run)
-    rows = np.flatnonzero(found.caused)
+    rows = np.flatnonzero(found.caused | found.perhaps)
     fills = run.fills
     trades = np.bincount(found.fill, minlength=len(fills))
+    sure_trades = np.bincount(found.fill[found.sure], minlength=len(fills))
     key = np.column_stack((fills.order, fills.trade_seq, fills.ns, fills.ns_to))[rows]
-    broken = _nth_of_its_kind(key) >= np.where(fills.trade_seq[rows] == ABSENT, trades[rows], 1)
+    nth = _nth_of_its_kind(key)
+    named = fills.trade_seq[rows] != ABSENT
+    broken = nth >= np.where(named, 1, trades[rows])
+    undecided = ~broken & (nth >= np.where(named, 1, sure_trades[rows]))
 
     def tell(row: int) -> Claim:
         i = int(fills.order[row])
@@ -104,7 +111,7 @@ def trade_fills_an_order_once(run: Run) -> Ruling:
             story,
         )
 
-    return rule_on("fills", rows, broken, tell)
+    return rule_on("fills", rows, broken, tell, undecided=undecided, reason=_UNKNOWN_SIDE)
 
 
 def _nth_of_its_kind(key: Ints) -> Ints:
@@ -129,13 +136,16 @@ def trade_volume_is_not_oversold(run: Run) -> Ruling:
     Source: nautechsystems/nautilus_trader#2564, betcode-org/flumine#538, flumine ff39c64.
     """
     found = causes(run)
-    rows = np.flatnonzero(found.caused)
-    suspects = _suspects(run, rows)
+    rows = np.flatnonzero(found.caused | found.perhaps)
     over: dict[int, tuple[int, int]] = {}
-    for group in suspects:
-        for k, got, volume in _oversold(run, group):
+    clouded: set[int] = set()
+    for group in _suspects(run, rows):
+        for k, got, volume in _oversold(run, group, sure_only=False):
             over.setdefault(k, (got, volume))
+        clouded.update(k for k, _, _ in _oversold(run, group, sure_only=True))
     broken = np.isin(rows, np.array(list(over), dtype=np.int64))
+    wide = run.fills.ns[rows] != run.fills.ns_to[rows]
+    undecided = (np.isin(rows, np.array(list(clouded), dtype=np.int64)) | wide) & ~broken
 
     def tell(row: int) -> Claim:
         i = int(run.fills.order[row])
@@ -152,7 +162,8 @@ def trade_volume_is_not_oversold(run: Run) -> Ruling:
             story,
         )
 
-    return rule_on("fills", rows, broken, tell)
+    reason = "the time of a fill is only an interval" if wide.any() else _UNKNOWN_SIDE
+    return rule_on("fills", rows, broken, tell, undecided=undecided, reason=reason)
 
 
 def _suspects(run: Run, rows: Ints) -> list[Ints]:
@@ -164,27 +175,39 @@ def _suspects(run: Run, rows: Ints) -> list[Ints]:
         return []
     found = causes(run)
     fills = run.fills
-    trade = found.trade
     smallest = np.full(len(fills), np.iinfo(np.int64).max)
-    np.minimum.at(smallest, found.fill, run.trades.size_lots[trade])
-    parts = [fills.ns[rows]] if run.rules.sizing == "shared" else [fills.order[rows], fills.ns[rows]]
+    # a trade that is only perhaps ours may give nothing, so its fills are looked at
+    np.minimum.at(smallest, found.fill, np.where(found.sure, run.trades.size_lots[found.trade], 0))
+    moment = _moments(fills.ns[rows], fills.ns_to[rows])
+    parts = [moment] if run.rules.sizing == "shared" else [fills.order[rows], moment]
     by_group = np.lexsort(tuple(parts))
-    ordered = np.column_stack(parts)[by_group]
-    start = starts(*ordered.T)
-    size = np.add.reduceat(fills.size_lots[rows][by_group].astype(np.float64), start)
+    start = starts(*np.column_stack(parts)[by_group].T)
+    sums = running_from_zero(fills.size_lots[rows][by_group])
+    size = sums[np.append(start[1:], len(rows))] - sums[start]
     least = np.minimum.reduceat(smallest[rows][by_group], start)
     groups = np.split(rows[by_group], start[1:])
     return [groups[g] for g in np.flatnonzero(size > least)]
 
 
-def _oversold(run: Run, group: Ints) -> Iterator[tuple[int, int, int]]:
+def _moments(ns: Ints, ns_to: Ints) -> Ints:
+    """A number for each group of fills whose times touch: those of one instant, where times are exact."""
+    by_time = np.argsort(ns, kind="stable")
+    new = np.ones(len(ns), dtype=np.bool_)
+    new[1:] = ns[by_time][1:] > np.maximum.accumulate(ns_to[by_time])[:-1]
+    moment = np.empty(len(ns), dtype=np.int64)
+    moment[by_time] = np.cumsum(new)
+    return moment
+
+
+def _oversold(run: Run, group: Ints, *, sure_only: bool) -> Iterator[tuple[int, int, int]]:
     """Fills of ``group`` by which some set of its fills exceeds the trades that could cause them.
 
     The sets that can be short are those of all fills whose trades lie in the union of one fill's
     buy trades and one fill's sell trades: limits are nested on each side (Hall's condition).
     """
     found = causes(run)
-    options = {int(k): frozenset(found.trades_of(k).tolist()) for k in group}
+    counted = found.sure if sure_only else np.ones(len(found.fill), dtype=np.bool_)
+    options = {int(k): frozenset(found.trade[(found.fill == k) & counted].tolist()) for k in group}
     unions = {a | b for a in options.values() for b in options.values()}
     for union in sorted(unions, key=lambda u: (len(u), sorted(u))):
         inside = [k for k, trades in options.items() if trades <= union]
@@ -196,7 +219,7 @@ def _oversold(run: Run, group: Ints) -> Iterator[tuple[int, int, int]]:
                 yield k, got, volume
         # with partial fills one fill is caused by one trade, so it is no larger than the largest
     for k, trades in options.items():
-        largest = max(int(run.trades.size_lots[j]) for j in trades)
+        largest = max((int(run.trades.size_lots[j]) for j in trades), default=0)
         if run.fills.size_lots[k] > largest:
             yield k, int(run.fills.size_lots[k]), largest
 

@@ -40,26 +40,30 @@ FIGURES = {
 """The names of the reported totals, and what each means."""
 
 _FLOAT_DIGITS = 15
+_EXACT_FIGURES = ("cash", "fees", "pnl", "position")
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A reported total. It is held to the digits with which it was printed.
+    """A reported total. It is held to the digits with which it was printed, or (``exact``) to all.
 
     A number printed with more than 15 digits is a binary float's text: it is held to 15.
     """
 
     name: str
     value: Decimal
+    exact: bool = False
 
     @property
     def slack(self) -> Decimal:
-        """Half a unit of the last digit printed."""
+        """Half a unit of the last digit printed; nothing, where the figure is to be exact."""
         exponent = self.value.as_tuple().exponent
         assert isinstance(exponent, int), "a reported figure is finite"
         digits = len(self.value.as_tuple().digits)
         if digits > _FLOAT_DIGITS:
             exponent += digits - _FLOAT_DIGITS
+        elif self.exact:
+            return Decimal(0)
         return Decimal(5).scaleb(exponent - 1)
 
     def against(self, exact: Decimal | int, because: str) -> Ruling:
@@ -78,7 +82,7 @@ class Figure:
 def reported_figure(run: Run, name: str) -> Figure | None:
     """The reported total of this name, or None."""
     value = run.reported.get(name)
-    return None if value is None else Figure(name, value)
+    return None if value is None else Figure(name, value, exact=name in _EXACT_FIGURES)
 
 
 def _plain(number: Decimal | int) -> str:

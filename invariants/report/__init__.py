@@ -7,6 +7,14 @@ from invariants.report.read import read_report, schema
 from invariants.report.write import write_atomically
 
 __all__ = [
-    "print_report", "read_report", "report_bytes", "report_dict", "report_frame", "report_html", "report_page",
-    "report_text", "schema", "write_atomically",
+    "print_report",
+    "read_report",
+    "report_bytes",
+    "report_dict",
+    "report_frame",
+    "report_html",
+    "report_page",
+    "report_text",
+    "schema",
+    "write_atomically",
 ]

@@ -71,8 +71,13 @@ def law_dict(judgement: Judgement) -> dict[str, Any]:
         "by_model": int(judgement.by_model),
         "reason": judgement.reason,
         "findings": [
-            {"file": f.file, "row": None if f.row is None else int(f.row), "table": f.table,
-             "message": f.message, "story": f.story}
+            {
+                "file": f.file,
+                "row": None if f.row is None else int(f.row),
+                "table": f.table,
+                "message": f.message,
+                "story": f.story,
+            }
             for f in judgement.findings
         ],
     }
@@ -88,9 +93,13 @@ def _rows(run: Run) -> dict[str, dict[str, int]]:
 
 def _rejected(row: Rejected) -> dict[str, Any]:
     return {
-        "table": row.table, "file": row.file, "row": row.row, "field": row.field,
+        "table": row.table,
+        "file": row.file,
+        "row": row.row,
+        "field": row.field,
         "got": row.got if isinstance(row.got, str) and len(row.got) <= 120 else shorten(row.got),
-        "wanted": row.wanted, "law": row.broken_law,
+        "wanted": row.wanted,
+        "law": row.broken_law,
     }
 
 

@@ -30,8 +30,14 @@ EXHAUSTIVE_RULES: tuple[Rules, ...] = (
     # time: every boundary of an order, each tie once this way and once that way, a life of one instant
     Rules(latency_ns=2, cancel_latency_ns=1, ttl_ns=5, position_cap_lots=None),
     Rules(
-        latency_ns=1, cancel_latency_ns=2, ttl_ns=3, position_cap_lots=None,
-        cross="through", pricing="improve", expiry_tie="fill", cancel_tie="cancel",
+        latency_ns=1,
+        cancel_latency_ns=2,
+        ttl_ns=3,
+        position_cap_lots=None,
+        cross="through",
+        pricing="improve",
+        expiry_tie="fill",
+        cancel_tie="cancel",
     ),
     Rules(latency_ns=2, ttl_ns=2, expiry_tie="fill", position_cap_lots=None, priority="price-time"),
     # size: what one trade has for several orders, and from whom
@@ -42,7 +48,12 @@ EXHAUSTIVE_RULES: tuple[Rules, ...] = (
     Rules(latency_ns=0, ttl_ns=None, position_cap_lots=2),
     Rules(latency_ns=0, ttl_ns=3, position_cap_lots=2, cap_action="cancel", cross="through", initial_position_lots=-3),
     Rules(
-        latency_ns=0, ttl_ns=None, position_cap_lots=1, initial_position_lots=1, sizing="shared", cap_action="cancel",
+        latency_ns=0,
+        ttl_ns=None,
+        position_cap_lots=1,
+        initial_position_lots=1,
+        sizing="shared",
+        cap_action="cancel",
     ),
 )
 """Corners of the fill model with numbers so small that four events reach every boundary."""

@@ -59,25 +59,45 @@ def features(scenario: Scenario, fills: Sequence[Fill] | None = None) -> frozens
     trades = [e for e in scenario.tape if isinstance(e, Trade)]
     submits = [a for a in scenario.actions if isinstance(a, Submit)]
     cancels = [a for a in scenario.actions if isinstance(a, Cancel)]
-    first_cancel = _first_cancels(submits, cancels)
+    first_cancel = _first_cancels(scenario)
     ends = _ends(answer)
     _of_rules(scenario.rules, found)
     _of_streams(scenario, trades, submits, found)
-    _of_cancels(submits, cancels, ends, scenario.rules, found)
+    _of_cancels(submits, cancels, first_cancel, ends, scenario.rules, found)
     _of_crossings(scenario.rules, trades, submits, first_cancel, ends, found)
     _of_positions(scenario, answer, found)
-    if len([s for s in submits if s.order_id not in ends]) > 0:
+    if _left_open(scenario, submits, first_cancel, answer):
         found.add("orders open at the end")
     return frozenset(found)
 
 
-def _first_cancels(submits: list[Submit], cancels: list[Cancel]) -> dict[int | str, int]:
-    submitted = {s.order_id: s.ns for s in submits}
+def _first_cancels(scenario: Scenario) -> dict[int | str, int]:
+    """The first request to cancel each order that was submitted before it, in the order given."""
+    submitted: set[int | str] = set()
     first: dict[int | str, int] = {}
-    for c in cancels:
-        if c.ns >= submitted[c.order_id]:
-            first.setdefault(c.order_id, c.ns)
+    for a in scenario.actions:
+        if isinstance(a, Submit):
+            submitted.add(a.order_id)
+        elif a.order_id in submitted:
+            first.setdefault(a.order_id, a.ns)
     return first
+
+
+def _left_open(
+    scenario: Scenario, submits: list[Submit], cancelled: dict[int | str, int], fills: Sequence[Fill]
+) -> bool:
+    """Whether an order was neither filled, nor cancelled, nor expired when the scenario ended."""
+    rules = scenario.rules
+    last_ns = max((e.ns for e in (*scenario.tape, *scenario.actions)), default=0)
+    filled: dict[int | str, int] = {}
+    for f in fills:
+        filled[f.order_id] = filled.get(f.order_id, 0) + f.size_lots
+    return any(
+        filled.get(s.order_id, 0) < s.size_lots
+        and (s.order_id not in cancelled or cancelled[s.order_id] + rules.cancel_latency_ns > last_ns)
+        and (rules.ttl_ns is None or s.ns + rules.ttl_ns > last_ns)
+        for s in submits
+    )
 
 
 def _ends(fills: Sequence[Fill]) -> dict[int | str, int]:
@@ -129,6 +149,7 @@ def _of_streams(scenario: Scenario, trades: list[Trade], submits: list[Submit], 
 def _of_cancels(
     submits: list[Submit],
     cancels: list[Cancel],
+    first: dict[int | str, int],
     ends: dict[int | str, int],
     rules: Rules,
     found: set[str],
@@ -140,7 +161,7 @@ def _of_cancels(
     for c in cancels:
         if c.ns < submitted[c.order_id]:
             found.add("cancel before submit")
-        elif c.ns < submitted[c.order_id] + rules.latency_ns:
+        elif c.ns < submitted[c.order_id] + rules.latency_ns and c.ns == first.get(c.order_id):
             found.add("cancel before arrival")
         if c.order_id in ends and ends[c.order_id] <= c.ns:
             found.add("cancel of a filled order")

@@ -68,7 +68,8 @@ def _cost(s: Scenario) -> tuple[Any, ...]:
     kinds = [isinstance(e, TopOfBook) for e in s.tape]
     return (
         len(events), len(odd), sum(times), len(set(times)), sides.count(Side.SELL), sum(names), sum(kinds),
-        limits[:1], sum(prices), sum(sizes), sum(takers), [e.ns for e in events], [-side for side in sides], prices, sizes,
+        limits[:1], sum(prices), sum(sizes), sum(takers), [e.ns for e in events], [-side for side in sides],
+        prices, sizes,
     )  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from simcore import InputError, Rules
 
+_HUGE_LOTS = 2**30
+
 
 @dataclass(frozen=True, slots=True)
 class Supports:
@@ -56,6 +58,9 @@ class Supports:
             changes["position_cap_lots"] = None
         if not self.initial_position:
             changes["initial_position_lots"] = 0
+        cap_lots = changes.get("position_cap_lots", rules.position_cap_lots)
+        if not self.huge_sizes and cap_lots is not None and cap_lots >= _HUGE_LOTS:
+            changes |= {"position_cap_lots": 10, "initial_position_lots": 0}
         return replace(rules, **changes) if changes else rules
 
     def missing(self) -> tuple[str, ...]:

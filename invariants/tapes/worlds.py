@@ -23,7 +23,8 @@ _UNITS = (1, 1, 1, 1, 1, 1, 2**31 - 1, 2**53 + 1)
 _ID_STYLES = 8
 _JUMP_TICKS = 37
 _APART_TICKS = 4 * _JUMP_TICKS
-_MOST_LOTS = 2**58
+_MOST_LOTS = 2**55
+"""So that sixty-four events together stay inside what a scenario may hold."""
 
 
 @dataclass(slots=True)

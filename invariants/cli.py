@@ -26,7 +26,7 @@ from simcore.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from invariants.audit import Report
+    from invariants.auditing import Report
     from simcore import Instrument
 
 _INTERRUPTED = 130
@@ -208,7 +208,7 @@ def laws(name: str | None) -> None:
 
 
 def _judge(path: str, reader: str | None, rules: str | None, tape: str | None, max_findings: int) -> Report:
-    from invariants.audit import audit as judge
+    from invariants.auditing import audit as judge
     from invariants.readers import read_run
 
     run = read_run(path, reader=reader, rules=rules, tape=tape)

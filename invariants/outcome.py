@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from invariants.verdict import Verdict
 
 if TYPE_CHECKING:
-    from invariants.audit import Report
+    from invariants.auditing import Report
     from invariants.verdict import Judgement
 
 

@@ -100,7 +100,8 @@ def _last_words(code: int, told: Mapping[str, Any] | None) -> str:
     laws = [] if told is None else told["laws"]
     broken = [law["law"] for law in laws if law["verdict"] == Verdict.FAIL.value]
     unknown = [law["law"] for law in laws if law["verdict"] == Verdict.UNKNOWN.value]
-    unknown += [] if told is None else [f"feature '{name}'" for name in told["too_rare"]]
+    rare = 0 if told is None else len(told["too_rare"])
+    unknown += [f"{rare} features exercised too rarely"] if rare else []
     words = {
         0: "holds: every law and relation that could be judged",
         1: f"broken: {', '.join(broken) or 'the simulator did not answer'}",

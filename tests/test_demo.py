@@ -13,7 +13,7 @@ from statistics import fmean
 
 import pytest
 
-from invariants.audit import Report, audit
+from invariants.auditing import Report, audit
 from invariants.demo import tape
 from invariants.demo.quoting import quotes
 from invariants.demo.show import demo_run, show

@@ -53,7 +53,8 @@ def _at_import(tree: ast.Module) -> list[ast.AST]:
 
 
 def test_top_level_is_what_was_agreed() -> None:
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    command = ["git", "ls-files"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
     if not listed:
         pytest.skip("not a git checkout")
     top = {name.partition("/")[0] for name in listed if not name.startswith(".")}

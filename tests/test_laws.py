@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tables import scenario, table
 
 import invariants.laws
-from invariants.audit import RunBroken, audit
+from invariants.auditing import RunBroken, audit
 from invariants.laws import LAWS, law_named
 from invariants.laws.catalogue import Law
 from invariants.tapes import Supports, scenarios

@@ -12,7 +12,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from invariants.audit import audit
+from invariants.auditing import audit
 from invariants.report import (
     print_report,
     read_report,

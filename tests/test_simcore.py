@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tables import fills_of, scenario
 
-from invariants.audit import audit
+from invariants.auditing import audit
 from invariants.verdict import Verdict
 from simcore import (
     Cancel,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from invariants.audit import audit
+from invariants.auditing import audit
 from invariants.demo import tape
 from invariants.demo.markers import write_markers
 from invariants.readers import read_run
@@ -15,7 +15,7 @@ from invariants.simulate import QUOTE_UNITS, maker_run
 from simcore import InputError, Rules, Run
 
 if TYPE_CHECKING:
-    from invariants.audit import Report
+    from invariants.auditing import Report
 
 
 def demo_run() -> Run:

@@ -12,7 +12,7 @@ from invariants.report.as_text import clean, headline, smell_lines
 if TYPE_CHECKING:
     import pandas as pd
 
-    from invariants.audit import Report
+    from invariants.auditing import Report
 
 _COLOURS = {"pass": "#1a7f37", "unknown": "#9a6700", "fail": "#cf222e", "not applicable": "#6e7781"}
 _ORDER = ("fail", "unknown", "pass", "not applicable")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from simcore.errors import shorten
 
 if TYPE_CHECKING:
-    from invariants.audit import Report
+    from invariants.auditing import Report
     from invariants.smells import Smell
     from invariants.verdict import Judgement
     from simcore import Run

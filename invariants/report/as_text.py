@@ -14,7 +14,7 @@ from rich.text import Text
 from invariants.report.as_json import report_dict
 
 if TYPE_CHECKING:
-    from invariants.audit import Report
+    from invariants.auditing import Report
 
 COLOURS = {"pass": "green", "unknown": "yellow", "fail": "red", "not applicable": "bright_black"}
 TITLES = {

@@ -361,7 +361,7 @@ _THROUGH = (0, 1, -1, 0, _JUMP_TICKS, 0, 1, -1, 2, 0, -_JUMP_TICKS, 9)
 
 _OPERATIONS = (
     World.submit,  # never reached: operation 0 grows nothing
-    World.trade, World.submit, World.cancel, World.fresh_trade, World.trade, World.cancel_and_trade,
+    World.trade, World.submit, World.two_cancels, World.fresh_trade, World.trade, World.cancel_and_trade,
     World.twin, World.resubmit, World.crowd, World.both_sides, World.pile_up, World.top, World.trade,
     World.fresh_trade, World.cancel_and_trade, World.crowd, World.fresh_trade, World.two_cancels,
     World.early_cancel, World.top_and_trade, World.cancel_and_trade, World.twin, World.crowd,

@@ -15,20 +15,7 @@ from invariants.demo.quoting import LIFE_NS, REFRESH_NS
 from invariants.demo.quoting import quotes as maker_quotes
 from invariants.ends import End, order_ends
 from invariants.readers.tape import read_tape
-from simcore import (
-    Fill,
-    InputError,
-    Instrument,
-    Ledger,
-    Rules,
-    Run,
-    Scenario,
-    Side,
-    Submit,
-    TapeEvent,
-    Trade,
-    simulate,
-)
+from simcore import Fill, InputError, Instrument, Ledger, Rules, Run, Scenario, Side, Submit, TapeEvent, Trade, simulate
 from simcore.run import ABSENT, Orders, Positions, objects
 
 QUOTE_UNITS = Decimal(5)

@@ -42,9 +42,7 @@ def verify(simulator: str, json_path: Path | None, strict: bool, **options: Any)
     with _report_path(json_path) as path:
         path.unlink(missing_ok=True)
         done = subprocess.run(  # noqa: S603 - this interpreter and our own suite
-            _pytest(simulator, path, options),
-            env=_clean_environment(),
-            check=False,
+            _pytest(simulator, path, options), env=_clean_environment(), check=False
         )
         told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     code = exit_code(done.returncode, told, strict=strict)

@@ -194,13 +194,7 @@ def _each(
 
 
 def _one(
-    cells: Cells,
-    at: int,
-    memo: _Memo[T],
-    types: tuple[type, ...],
-    wanted: str,
-    bad: Bad | None,
-    hole: T | None,
+    cells: Cells, at: int, memo: _Memo[T], types: tuple[type, ...], wanted: str, bad: Bad | None, hole: T | None
 ) -> Any:
     """One cell of ``_each``, and the row of what is wrong with it."""
     value = None if cells.null[at] else cells.shown(at)

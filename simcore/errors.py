@@ -13,15 +13,7 @@ class InputError(ValueError):
     whole file, or a value without rows, is meant.
     """
 
-    def __init__(
-        self,
-        *,
-        field: str,
-        got: Any,
-        wanted: str,
-        file: str = "scenario",
-        row: int | None = None,
-    ) -> None:
+    def __init__(self, *, field: str, got: Any, wanted: str, file: str = "scenario", row: int | None = None) -> None:
         self.file = file
         self.row = row
         self.field = field

@@ -32,19 +32,7 @@ from simcore.cells import Bad, Cells, cells_of
 from simcore.errors import InputError
 from simcore.grid import Ints, Step
 from simcore.rules import DIALS, Rules
-from simcore.run import (
-    ABSENT,
-    ENDS,
-    PROVENANCES,
-    Fills,
-    Objects,
-    Orders,
-    Positions,
-    Rejected,
-    Run,
-    Tops,
-    Trades,
-)
+from simcore.run import ABSENT, ENDS, PROVENANCES, Fills, Objects, Orders, Positions, Rejected, Run, Tops, Trades
 from simcore.units import EXACT, Instrument, decimal_of
 
 SIDES: dict[Any, int] = {1: 1, -1: -1, "buy": 1, "sell": -1, "b": 1, "s": -1, "1": 1, "+1": 1, "-1": -1}

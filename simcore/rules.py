@@ -90,11 +90,7 @@ class Rules:
 
     @classmethod
     def from_dict(
-        cls,
-        values: Mapping[str, Any],
-        *,
-        file: str = "rules",
-        instrument: Instrument | None = None,
+        cls, values: Mapping[str, Any], *, file: str = "rules", instrument: Instrument | None = None
     ) -> Rules:
         """Rules from the keys of a rules file; a key left out keeps the preset's value.
 

@@ -42,5 +42,5 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     lost = sum(n is None for *_, examples, _ in rows for n in examples)
     terminalreporter.write_line(
         f"{len(rows)} faults, {len(caught)} hunts won, {lost} lost, "
-        f"median {median(caught or [0])}, worst {max(caught, default=0)}",
+        f"median {median(caught or [0])}, worst {max(caught, default=0)}"
     )

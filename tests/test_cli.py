@@ -96,9 +96,7 @@ def test_wrong_input_is_one_readable_line_on_standard_error(bundles: Path) -> No
     ],
 )  # fmt: skip
 def test_a_wrong_command_or_input_is_2_without_a_traceback(
-    arguments: tuple[str, ...],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     result = fillproof(*arguments)
@@ -119,8 +117,7 @@ def test_several_runs_give_a_table_and_the_worst_code(bundles: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("codes", "code"),
-    [((), 0), ((0, 0), 0), ((0, 3), 3), ((3, 1), 1), ((1, 0), 1), ((1, 2), 2), ((2, 3), 2)],
+    ("codes", "code"), [((), 0), ((0, 0), 0), ((0, 3), 3), ((3, 1), 1), ((1, 0), 1), ((1, 2), 2), ((2, 3), 2)]
 )
 def test_the_worst_code_of_several(codes: tuple[int, ...], code: int) -> None:
     assert worst(codes) is Exit(code)

@@ -163,10 +163,7 @@ def test_what_is_not_supported_is_declared(python: Make) -> None:
     ],
 )
 def test_a_function_that_misbehaves_is_a_finding(
-    python: Make,
-    body: str,
-    finding: type[SimulatorFailed],
-    words: str,
+    python: Make, body: str, finding: type[SimulatorFailed], words: str
 ) -> None:
     with pytest.raises(finding, match=words) as caught:
         python(f"def simulate(scenario):\n    {body}")(ONE_FILL)
@@ -240,10 +237,7 @@ def test_our_own_server_speaks_for_a_python_simulator() -> None:
     ],
 )
 def test_a_program_that_misbehaves_is_a_finding(
-    command: Make,
-    body: str,
-    finding: type[SimulatorFailed],
-    words: str,
+    command: Make, body: str, finding: type[SimulatorFailed], words: str
 ) -> None:
     with pytest.raises(finding, match=words) as caught:
         command(body)(ONE_FILL)

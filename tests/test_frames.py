@@ -242,13 +242,7 @@ def test_a_million_rows_take_seconds() -> None:
         fills()
         .iloc[:0]
         .reindex(range(n))
-        .assign(
-            ns=np.arange(n) + T0,
-            order_id=np.arange(n),
-            side=1,
-            price=ticks / 100,
-            size=1.0,
-        )
+        .assign(ns=np.arange(n) + T0, order_id=np.arange(n), side=1, price=ticks / 100, size=1.0)
     )
     started = time.perf_counter()
     run = Run.from_frames(fills=frame, instrument=CENTS)

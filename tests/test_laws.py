@@ -114,16 +114,8 @@ INTEGRITY = (
         1001  trade  -  -  -3      1
         """,
     ),
-    fails(
-        "values_are_valid",
-        "quotes row 1 ask_ticks=0, but should be at least 1",
-        "1000 top - - 99/0 1/1",
-    ),
-    fails(
-        "values_are_valid",
-        "orders row 1 price_ticks=0, but should be at least 1",
-        "1000 submit A BUY 0 0",
-    ),
+    fails("values_are_valid", "quotes row 1 ask_ticks=0, but should be at least 1", "1000 top - - 99/0 1/1"),
+    fails("values_are_valid", "orders row 1 price_ticks=0, but should be at least 1", "1000 submit A BUY 0 0"),
     passes("values_are_valid", "1000 submit A BUY 1 1", judged=1),
     passes("values_are_valid", f"1000 trade - - {INT64_MAX} {INT64_MAX}", judged=1),
     unknown("values_are_valid", "no row to judge", NOTHING),
@@ -576,7 +568,7 @@ PRICE_AND_SIZE = (
         judged=2,
     ),
     unknown("fill_respects_limit", "no row to judge", NOTHING),
-    unknown("fill_respects_limit", "undeclared: cross", FILLED, undeclared={"cross"}),
+    passes("fill_respects_limit", FILLED, undeclared={"cross"}),
     unknown(
         "fill_respects_limit",
         "aggressor",
@@ -1000,18 +992,8 @@ POSITION = (
         initial_position_lots=8,
     ),
     passes("position_stays_within_cap", FILLED, position_cap_lots=5, judged=1),
-    passes(
-        "position_stays_within_cap",
-        "1250 fill A SELL 100 1",
-        position_cap_lots=5,
-        initial_position_lots=8,
-    ),
-    passes(
-        "position_stays_within_cap",
-        "1250 fill A SELL 100 13",
-        position_cap_lots=5,
-        initial_position_lots=8,
-    ),
+    passes("position_stays_within_cap", "1250 fill A SELL 100 1", position_cap_lots=5, initial_position_lots=8),
+    passes("position_stays_within_cap", "1250 fill A SELL 100 13", position_cap_lots=5, initial_position_lots=8),
     unknown("position_stays_within_cap", "no row to judge", NOTHING, position_cap_lots=5),
     unknown("position_stays_within_cap", "undeclared: position_cap_lots", FILLED, undeclared={"position_cap_lots"}),
     unknown(
@@ -1051,11 +1033,7 @@ POSITION = (
         reported={"position": -3},
         judged=3,
     ),
-    unknown(
-        "position_sums_fills",
-        "a fill's interval contains the sample",
-        SOMEWHEN + "1250 position - - - 5",
-    ),
+    unknown("position_sums_fills", "a fill's interval contains the sample", SOMEWHEN + "1250 position - - - 5"),
     unknown(
         "position_sums_fills",
         "undeclared: initial_position_lots",
@@ -1103,11 +1081,7 @@ ACCOUNTING = (
     ),
     passes("orders_are_conserved", ENDED, judged=2),
     passes("orders_are_conserved", ENDED, reported={**COUNTS, "submits": 2}, judged=8),
-    unknown(
-        "orders_are_conserved",
-        "orders without an end state",
-        ENDED.replace("open", ""),
-    ),
+    unknown("orders_are_conserved", "orders without an end state", ENDED.replace("open", "")),
     not_applicable("orders_are_conserved", "no end of an order was reported", FILLED),
     fails(
         "cash_sums_fills",
@@ -1116,13 +1090,7 @@ ACCOUNTING = (
         reported={"initial_cash": 1000, "cash": "500.0"},
         fee_rate="0.001",
     ),
-    passes(
-        "cash_sums_fills",
-        FILLED,
-        reported={"initial_cash": 1000, "cash": "499.5"},
-        fee_rate="0.001",
-        judged=1,
-    ),
+    passes("cash_sums_fills", FILLED, reported={"initial_cash": 1000, "cash": "499.5"}, fee_rate="0.001", judged=1),
     unknown(
         "cash_sums_fills",
         "fees are neither given nor declared (fee_rate)",
@@ -1178,10 +1146,7 @@ ACCOUNTING = (
     unknown("pnl_reconciles", "fees is missing", FILLED, reported={"pnl": 10}, undeclared={"fee_rate"}),
     not_applicable("pnl_reconciles", "no pnl was reported", FILLED),
     fails(
-        "run_is_complete",
-        "run last_event_ns=1250, but should be at least 1251 [the declared end]",
-        FILLED,
-        end_ns=1251,
+        "run_is_complete", "run last_event_ns=1250, but should be at least 1251 [the declared end]", FILLED, end_ns=1251
     ),
     fails("run_is_complete", "run exit_code=139, but should be 0", FILLED, exit_code=139),
     fails(
@@ -1199,10 +1164,7 @@ ACCOUNTING = (
     unknown("run_is_complete", "neither an end (end_ns) nor an exit code was declared", ENDED),
     not_applicable("run_is_complete", "neither an end (end_ns) nor an exit code was declared", FILLED),
     fails(
-        "totals_reconcile",
-        "reported fills=2, but should be 1 [counted from the rows]",
-        FILLED,
-        reported={"fills": 2},
+        "totals_reconcile", "reported fills=2, but should be 1 [counted from the rows]", FILLED, reported={"fills": 2}
     ),
     fails(
         "totals_reconcile",

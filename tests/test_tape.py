@@ -53,12 +53,7 @@ def test_the_daily_csv_of_gmo_coin_is_recognised_by_its_content(tmp_path: Path, 
 
 @pytest.mark.parametrize(
     "header",
-    [
-        "ns,price,size,side",
-        "ts_ns,price,qty,aggressor",
-        "timestamp_ns,price,amount,side",
-        "ts,price,size,aggressor",
-    ],
+    ["ns,price,size,side", "ts_ns,price,qty,aggressor", "timestamp_ns,price,amount,side", "ts,price,size,aggressor"],
 )
 def test_generic_trades_by_any_of_their_names(tmp_path: Path, header: str) -> None:
     path = put(tmp_path / "trades.csv", f"{header}\n{T0},100.5,2,B\n{T0},100,1.25,sell\n")
@@ -75,12 +70,7 @@ def test_datetimes_and_unknown_takers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "header",
-    [
-        "ns,bid,bid_size,ask,ask_size",
-        "ts_ns,bid_px,bid_sz,ask_px,ask_sz",
-        "ts,bid1,bidq1,ask1,askq1",
-    ],
+    "header", ["ns,bid,bid_size,ask,ask_size", "ts_ns,bid_px,bid_sz,ask_px,ask_sz", "ts,bid1,bidq1,ask1,askq1"]
 )
 def test_tops_of_book_by_any_of_their_names(tmp_path: Path, header: str) -> None:
     put(tmp_path / "trades.csv", f"ns,price,size\n{T0},100,1\n{T0 + 2},101,1\n")
@@ -163,11 +153,7 @@ def test_a_bundle_is_a_tape_with_its_own_grid(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_tape_is_refused_with_its_place(
-    tmp_path: Path,
-    files: dict[str, str],
-    file: str,
-    row: int | None,
-    field: str,
+    tmp_path: Path, files: dict[str, str], file: str, row: int | None, field: str
 ) -> None:
     for name, text in files.items():
         put(tmp_path / name, text)

@@ -143,13 +143,7 @@ def _untold(report: pytest.TestReport) -> Tally:
     if report.when not in ("setup", "call", "teardown"):  # xdist's word for a worker that is gone
         message = f"SimulatorCrashed: it took its whole process down in {report.nodeid}: {words[-1]}"
         return Tally(
-            ANSWERS,
-            "answers",
-            Verdict.FAIL.value,
-            message=message,
-            failure=message,
-            scenarios=1,
-            unanswered=1,
+            ANSWERS, "answers", Verdict.FAIL.value, message=message, failure=message, scenarios=1, unanswered=1
         )
     name = report.nodeid.rpartition("::")[2]
     return Tally(name, "law", Verdict.UNKNOWN.value, f"the test crashed: {words[-1]}")

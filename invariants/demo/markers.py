@@ -12,11 +12,7 @@ from invariants.report.write import write_atomically
 from simcore import Instrument, Run, Side
 from simcore.run import ABSENT
 
-NAMES = {
-    "submits": "maker_quote_submissions",
-    "cancels": "maker_quote_cancellations",
-    "pnl": "strategy_total_pnl_jpy",
-}
+NAMES = {"submits": "maker_quote_submissions", "cancels": "maker_quote_cancellations", "pnl": "strategy_total_pnl_jpy"}
 """The origin's own names of totals."""
 
 

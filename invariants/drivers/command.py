@@ -76,12 +76,7 @@ class _Process:
         try:
             # a session of its own, so that its children can be ended with it
             self._popen = subprocess.Popen(  # noqa: S603 - running the user's program is the job
-                argv,
-                stdin=pipe,
-                stdout=pipe,
-                stderr=pipe,
-                env=env,
-                start_new_session=True,
+                argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, start_new_session=True
             )
         except OSError as error:
             raise SimulatorCrashed(f"it cannot be started: {error}") from None

@@ -7,19 +7,17 @@ from typing import Any
 from invariants.laws import accounting, integrity, lifecycle, position, price, size, tape, totals
 from invariants.laws.catalogue import Find, Law
 
-_WINDOW = ("latency_ns", "cancel_latency_ns", "ttl_ns", "expiry_tie", "cancel_tie", "cross", "aggressor", "sizing")
-_LIFE = ("submit_ns", "cancel_ns")
-_CAP = ("position_cap_lots", "cap_action", "initial_position_lots")
+_TRADE = "fills tape cross aggressor"
+_CELLS = (
+    "tape submit_ns cancel_ns latency_ns cancel_latency_ns ttl_ns expiry_tie cancel_tie cross aggressor sizing "
+    "priority position_cap_lots cap_action initial_position_lots"
+)
 
 
-def _law(find: Find, statement: str, *needs: str, **only: Any) -> Law:
-    return Law(
-        find,
-        find.__module__.rpartition(".")[2],
-        statement,
-        {k: v if isinstance(v, tuple) else (v,) for k, v in only.items()},
-        needs,
-    )
+def _law(find: Find, statement: str, needs: str = "", **only: Any) -> Law:
+    family = find.__module__.rpartition(".")[2]
+    words = {dial: value if isinstance(value, tuple) else (value,) for dial, value in only.items()}
+    return Law(find, family, statement, words, tuple(needs.split()))
 
 
 LAWS: tuple[Law, ...] = (
@@ -28,88 +26,41 @@ LAWS: tuple[Law, ...] = (
     _law(integrity.order_ids_are_unique, "one submit per id"),
     _law(integrity.fills_have_orders, "each fill names a known order, of the same side"),
     _law(lifecycle.fill_follows_submit, "no fill at or before its order's submit", "fills"),
-    _law(lifecycle.latency_is_respected, "fill.ns >= submit_ns + latency_ns", "fills", "latency_ns"),
+    _law(lifecycle.latency_is_respected, "fill.ns >= submit_ns + latency_ns", "fills latency_ns"),
     _law(
-        lifecycle.no_fill_after_cancel,
-        "no fill after a cancel took effect",
-        "cancel_ns",
-        "cancel_latency_ns",
-        "cancel_tie",
+        lifecycle.no_fill_after_cancel, "no fill after a cancel took effect", "cancel_ns cancel_latency_ns cancel_tie"
     ),
-    _law(lifecycle.no_fill_after_expiry, "no fill of an expired order", "fills", "expiry_tie", ttl_ns=...),
+    _law(lifecycle.no_fill_after_expiry, "no fill of an expired order", "fills expiry_tie", ttl_ns=...),
     _law(lifecycle.no_double_fill, "an order is filled at most once (whole), never more than its size (else)", "fills"),
     _law(size.fill_size_equals_quote_size, "a fill is the whole order", "fills", sizing="whole"),
     _law(price.fill_price_equals_limit, "a fill is at the limit", "fills", pricing="limit"),
-    _law(
-        price.fill_price_equals_trade,
-        "a fill is at the price of its trade",
-        "fills",
-        "tape",
-        "cross",
-        "aggressor",
-        pricing="improve",
-    ),
-    _law(
-        price.fill_respects_limit,
-        "at the limit or better, and never better than the trade",
-        "fills",
-        "cross",
-        "aggressor",
-    ),
+    _law(price.fill_price_equals_trade, "a fill is at the price of its trade", _TRADE, pricing="improve"),
+    _law(price.fill_respects_limit, "at the limit or better, and never better than the trade", "fills"),
     _law(
         tape.fills_have_trades,
         "each fill has a trade at its instant that crosses its limit, of the right aggressor",
-        "fills",
-        "tape",
-        "cross",
-        "aggressor",
+        _TRADE,
     ),
-    _law(
-        tape.trade_fills_an_order_once, "one trade fills one order at most once", "fills", "tape", "cross", "aggressor"
-    ),
+    _law(tape.trade_fills_an_order_once, "one trade fills one order at most once", _TRADE),
     _law(
         tape.trade_volume_is_not_oversold,
         "own fills do not exceed the volume that was traded",
-        "fills",
-        "tape",
-        "cross",
-        "aggressor",
+        _TRADE,
         sizing=("trade", "shared"),
     ),
-    _law(
-        tape.priority_is_respected,
-        "no worse-placed own order is filled while a better one is passed over",
-        "tape",
-        *_WINDOW,
-        *_LIFE,
-        *_CAP,
-        "priority",
-    ),
-    _law(
-        tape.crossed_orders_fill,
-        "an order that a trade crossed while it was live was filled by it",
-        "tape",
-        *_WINDOW,
-        *_LIFE,
-        *_CAP,
-        "priority",
-    ),
+    _law(tape.priority_is_respected, "no worse-placed own order is filled while a better one is passed over", _CELLS),
+    _law(tape.crossed_orders_fill, "an order that a trade crossed while it was live was filled by it", _CELLS),
     _law(
         tape.blocked_orders_end,
         "an order that the cap cancelled never fills again",
-        "tape",
-        *_WINDOW,
-        *_LIFE,
-        "priority",
-        "initial_position_lots",
+        _CELLS,
         cap_action="cancel",
         position_cap_lots=...,
     ),
     _law(
         position.position_stays_within_cap,
         "after every fill the position is within the cap, or nearer zero",
-        "fills",
-        "initial_position_lots",
+        "fills initial_position_lots",
         position_cap_lots=...,
     ),
     _law(

@@ -65,7 +65,8 @@ def fill_respects_limit(run: Run) -> Ruling:
 
     Fails: a buy above its limit; a buy below the price of the trade that filled it. Sells mirrored.
     Passes: a price from the trade's to the limit, both included.
-    Unknown: no fills of known orders. The bound by the trade needs a tape.
+    Unknown: no fills of known orders. The bound by the trade needs a tape; where ``cross`` or
+    ``aggressor`` is undeclared, any trade at the instant that reaches the limit is taken for it.
     Source: nautechsystems/nautilus_trader#1733, geseq/orderbook#25, mementum/backtrader#415.
     """
     fills, orders = run.fills, run.orders

@@ -54,13 +54,7 @@ def nothing(table: str, *, undecided: int = 0, reason: str = "", not_applicable:
 
 
 def rule_on(
-    table: str,
-    rows: Ints,
-    broken: Mask,
-    tell: Callable[[int], Claim],
-    *,
-    undecided: int | Mask = 0,
-    reason: str = "",
+    table: str, rows: Ints, broken: Mask, tell: Callable[[int], Claim], *, undecided: int | Mask = 0, reason: str = ""
 ) -> Ruling:
     """A ruling over ``rows`` of ``table``; ``tell`` is given the row index in the table.
 

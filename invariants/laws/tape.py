@@ -50,14 +50,7 @@ def fills_have_trades(run: Run) -> Ruling:
         story = f"{let_order(run, i)} {then_fill(run, row)} Yet {at}."
         return Claim("ns", int(run.fills.ns[row]), want, "only a trade fills", story)
 
-    return rule_on(
-        "fills",
-        rows,
-        broken,
-        tell,
-        undecided=found.perhaps[rows],
-        reason=_UNKNOWN_SIDE,
-    )
+    return rule_on("fills", rows, broken, tell, undecided=found.perhaps[rows], reason=_UNKNOWN_SIDE)
 
 
 def _trades_at(run: Run, row: int) -> str:

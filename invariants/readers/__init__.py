@@ -20,10 +20,7 @@ class Reader:
     read: Callable[..., Run]
 
 
-READERS = (
-    Reader("bundle", is_bundle, read_bundle),
-    Reader("markers", are_markers, read_markers),
-)
+READERS = (Reader("bundle", is_bundle, read_bundle), Reader("markers", are_markers, read_markers))
 """Every reader; the first that recognises a path reads it."""
 
 

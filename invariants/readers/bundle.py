@@ -43,10 +43,7 @@ def is_bundle(path: Path) -> bool:
 
 
 def read_bundle(
-    path: str | Path,
-    *,
-    rules: Rules | str | Path | None = None,
-    tape: Tape | str | Path | None = None,
+    path: str | Path, *, rules: Rules | str | Path | None = None, tape: Tape | str | Path | None = None
 ) -> Run:
     """The run in the folder ``path``.
 

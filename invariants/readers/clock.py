@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 _ISO = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9})0*)?)?\s?(Z|z|UTC|[+-]\d\d(?::?\d\d)?)?",
-    re.ASCII,
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9})0*)?)?\s?(Z|z|UTC|[+-]\d\d(?::?\d\d)?)?", re.ASCII
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 WANTED = "an ISO-8601 time (without a zone it is UTC)"

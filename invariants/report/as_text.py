@@ -83,7 +83,7 @@ def _section(verdict: str, page: Mapping[str, Any], body: Iterable[RenderableTyp
 def _broken(law: Mapping[str, Any], shown: int) -> RenderableType:
     """One broken law: its count, and its first findings as message and story."""
     lines: list[RenderableType] = [
-        Text.assemble((law["law"], "bold red"), f": {law['failed']:,} of {law['judged']:,} rows", _also(law)),
+        Text.assemble((law["law"], "bold red"), f": {law['failed']:,} of {law['judged']:,} rows", _also(law))
     ]
     for finding in law["findings"][:shown]:
         lines.append(Padding(Text(clean(finding["message"]), style="bold"), (0, 0, 0, 2)))

@@ -48,12 +48,7 @@ EXHAUSTIVE_RULES: tuple[Rules, ...] = (
     Rules(latency_ns=0, ttl_ns=None, position_cap_lots=2),
     Rules(latency_ns=0, ttl_ns=3, position_cap_lots=2, cap_action="cancel", cross="through", initial_position_lots=-3),
     Rules(
-        latency_ns=0,
-        ttl_ns=None,
-        position_cap_lots=1,
-        initial_position_lots=1,
-        sizing="shared",
-        cap_action="cancel",
+        latency_ns=0, ttl_ns=None, position_cap_lots=1, initial_position_lots=1, sizing="shared", cap_action="cancel"
     ),
 )
 """Corners of the fill model with numbers so small that four events reach every boundary."""

@@ -68,10 +68,7 @@ def _initial(choice: int, cap_lots: int | None) -> int:
 
 
 def scenarios(
-    rules: Rules | st.SearchStrategy[Rules] | None = None,
-    *,
-    supports: Supports | None = None,
-    max_events: int = 24,
+    rules: Rules | st.SearchStrategy[Rules] | None = None, *, supports: Supports | None = None, max_events: int = 24
 ) -> st.SearchStrategy[Scenario]:
     """Scenarios whose trades are aimed at the instants, prices and sizes at which simulators lie.
 

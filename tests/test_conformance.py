@@ -53,7 +53,7 @@ def verify(simulator: str, *options: str, cwd: Path) -> tuple[subprocess.Complet
     """``fillproof verify`` with few examples and no workers, and the JSON it wrote."""
     (cwd / "theirs.py").write_text(dedent(THEIRS))
     command = ("-c", "from invariants.verify import verify; verify()", simulator)
-    done = run(*command, "--json", "told.json", "--examples", "40", "-n", "0", *options, cwd=cwd)
+    done = run(*command, "--json", "told.json", "--examples", "30", "-n", "0", *options, cwd=cwd)
     told = cwd / "told.json"
     return done, json.loads(told.read_text()) if told.exists() else {}
 
@@ -63,7 +63,7 @@ def of_verdict(told: dict[str, Any], verdict: str) -> set[str]:
 
 
 def test_the_reference_breaks_nothing(tmp_path: Path) -> None:
-    done, told = verify("simcore:simulate", "--examples", "150", cwd=tmp_path)
+    done, told = verify("simcore:simulate", "--examples", "60", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert [law["law"] for law in told["laws"]] == [
         "simulator_answers",
@@ -85,7 +85,7 @@ def test_the_reference_breaks_nothing(tmp_path: Path) -> None:
 
 
 def test_the_failed_tests_are_the_broken_laws(tmp_path: Path) -> None:
-    done, told = verify("theirs:too_early", "--examples", "120", cwd=tmp_path)
+    done, told = verify("theirs:too_early", "--examples", "60", cwd=tmp_path)
     assert done.returncode == 1
     assert {"latency_is_respected", "equals_reference"} <= of_verdict(told, "fail")
     assert of_verdict(told, "fail") <= {
@@ -174,7 +174,7 @@ def test_what_is_declared_is_not_left(tmp_path: Path) -> None:
             return simcore.simulate(scenario)
     """)
     )
-    done, told = verify("modest.py:simulate", "--examples", "80", cwd=tmp_path)
+    done, told = verify("modest.py:simulate", "--examples", "40", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert {"fill_size_equals_quote_size", "no_fill_after_expiry"} <= of_verdict(told, "not applicable")
     assert "cancels (SUPPORTS)" in told["not_verified"]
@@ -248,7 +248,7 @@ def test_exit_codes(code: int, judged: int, verdict: str, strict: bool, wanted: 
 def direct(simulator: str, *options: str, cwd: Path) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
     """The suite by pytest itself."""
     (cwd / "theirs.py").write_text(dedent(THEIRS))
-    done = suite("--simulator", simulator, "--examples", "60", "--fillproof-json", "told.json", *options, cwd=cwd)
+    done = suite("--simulator", simulator, "--examples", "40", "--fillproof-json", "told.json", *options, cwd=cwd)
     return done, json.loads((cwd / "told.json").read_text())
 
 

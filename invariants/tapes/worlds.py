@@ -52,7 +52,7 @@ class Gene(NamedTuple):
     side: int
     more: int
     extra: int
-    spare: int
+    spare: int = 0
 
 
 class World:

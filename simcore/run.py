@@ -171,6 +171,11 @@ class Run:
     exit_code: int | None = None
 
     @property
+    def has_fills(self) -> bool:
+        """Whether fills were given at all, be it none; a run may be totals alone."""
+        return len(self.fills) > 0 or "fills" in self.read
+
+    @property
     def is_tape_ordered(self) -> bool:
         """Whether no trade stands behind a later one; without that no trade can be looked up by time."""
         return not bool((self.trades.ns[1:] < self.trades.ns[:-1]).any())

@@ -1093,7 +1093,7 @@ ACCOUNTING = (
     passes("cash_sums_fills", FILLED, reported={"initial_cash": 1000, "cash": "499.5"}, fee_rate="0.001", judged=1),
     unknown(
         "cash_sums_fills",
-        "fees are neither given nor declared (fee_rate)",
+        "fills, with fees or a declared fee_rate",
         FILLED,
         reported={"cash": -500},
         undeclared={"fee_rate"},
@@ -1142,8 +1142,8 @@ ACCOUNTING = (
         initial_position_lots=2,
         reported={"pnl": 8, "initial_mark_price": 99, "mark_price": 98},
     ),
-    unknown("pnl_reconciles", "a mark price for the position is missing", FILLED, reported={"pnl": 10}),
-    unknown("pnl_reconciles", "fees is missing", FILLED, reported={"pnl": 10}, undeclared={"fee_rate"}),
+    unknown("pnl_reconciles", "missing: a mark price for the position", FILLED, reported={"pnl": 10}),
+    unknown("pnl_reconciles", "missing: fills, with fees or a declared fee_rate", FILLED, reported={"pnl": 10}, undeclared={"fee_rate"}),
     not_applicable("pnl_reconciles", "no pnl was reported", FILLED),
     fails(
         "run_is_complete", "run last_event_ns=1250, but should be at least 1251 [the declared end]", FILLED, end_ns=1251

@@ -97,7 +97,7 @@ def cash_sums_fills(run: Run) -> Iterator[Ruling]:
         return
     fees = _fees(run)
     if fees is None:
-        yield nothing("reported", undecided=1, reason="fees are neither given nor declared (fee_rate)")
+        yield nothing("reported", undecided=1, reason=_NO_FEES)
         return
     yield cash.against(_cash(run, fees), "initial cash - signed notional - fees")
 
@@ -132,7 +132,9 @@ def fees_follow_schedule(run: Run) -> Iterator[Ruling]:
         return Claim("fee", str(fills.fee[row]), str(want), f"{rate} of the notional", story)
 
     yield rule_on("fills", rows, np.array([fills.fee[k] != due(k) for k in rows.tolist()], dtype=np.bool_), tell)
-    if reported is not None:
+    if reported is not None and not run.has_fills:
+        yield nothing("reported", undecided=1, reason="no fills were given")
+    elif reported is not None:
         exact = run.instrument.notional(sum((due(k) for k in range(len(fills))), Decimal(0)))
         yield reported.against(exact, "fee_rate times notional, summed over the fills")
 
@@ -154,13 +156,16 @@ def pnl_reconciles(run: Run) -> Iterator[Ruling]:
     after_lots = before_lots + total(run.fills.side * run.fills.size_lots)
     mark, first = run.reported.get("mark_price"), run.reported.get("initial_mark_price")
     if fees is None or (after_lots and mark is None) or (before_lots and first is None):
-        missing = "fees" if fees is None else "a mark price for the position"
-        yield nothing("reported", undecided=1, reason=f"{missing} is missing")
+        missing = _NO_FEES if fees is None else "a mark price for the position"
+        yield nothing("reported", undecided=1, reason=f"missing: {missing}")
         return
     with localcontext(EXACT):
         start = reported_cash(run) + run.instrument.size(before_lots) * (first or 0)
         end = _cash(run, fees) + run.instrument.size(after_lots) * (mark or 0)
         yield pnl.against(end - start, "final cash and position at the mark, less the initial ones")
+
+
+_NO_FEES = "fills, with fees or a declared fee_rate"
 
 
 def reported_cash(run: Run) -> Decimal:
@@ -178,8 +183,10 @@ def _cash(run: Run, fees: Decimal) -> Decimal:
 
 
 def _fees(run: Run) -> Decimal | None:
-    """Sum of the fees in tick-lots: as the fills give them, else by the declared rate."""
+    """Sum of the fees in tick-lots: as the fills give them, else by the declared rate; None without."""
     fills = run.fills
+    if not run.has_fills:
+        return None
     given = all(fee is not None for fee in fills.fee)
     if not given and not run.rules.declares("fee_rate"):
         return None

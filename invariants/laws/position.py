@@ -74,6 +74,8 @@ def position_sums_fills(run: Run) -> Iterator[Ruling]:
         undecided=began != ended,
         reason="a fill's interval contains the sample",
     )
-    if final is not None:
+    if final is not None and not run.has_fills:
+        yield nothing("positions", undecided=1, reason="no fills were given")
+    elif final is not None:
         lots = run.rules.initial_position_lots + int(signed[-1])
         yield final.against(run.instrument.size(lots), f"initial + signed fills of {len(fills)} fills")

@@ -103,50 +103,52 @@ def totals_reconcile(run: Run) -> Iterator[Ruling]:
     Source: FLOX-Foundation/flox#476 (totals right, per trade wrong), freqtrade's gross headline profit.
     """
     known = [name for name in _FROM_ROWS if name in run.reported]
+    related = list(_between(run))
+    spoken_of = {name for names, _ in related for name in names}
     for name in known:
         exact = _FROM_ROWS[name](run)
-        figure = Figure(name, run.reported[name])
-        yield (
-            nothing("reported", undecided=1, reason=f"no rows to count for {name}")
-            if exact is None
-            else figure.against(exact, "counted from the rows")
-        )
-    between = list(_between(run))
-    yield from between
-    if not known and not between:
+        if exact is not None:
+            yield Figure(name, run.reported[name]).against(exact, "counted from the rows")
+        elif name not in spoken_of:
+            yield nothing("reported", undecided=1, reason=f"no rows to count for {name}")
+    for _, ruling in related:
+        yield ruling
+    if not known and not related:
         yield nothing("reported", not_applicable="no total was reported")
 
 
-def _between(run: Run) -> Iterator[Ruling]:
-    """Identities among the totals themselves."""
-    get = run.reported.get
-    fills, buys, sells, turnover, each = (get(n) for n in ("fills", "buys", "sells", "turnover", "size_per_fill"))
-    if fills is not None and buys is not None and sells is not None:
-        yield Figure("fills", fills).against(buys + sells, "buys + sells")
-    if fills and turnover is not None and each is not None:
-        with localcontext() as context:
-            context.prec = 40
-            yield Figure("size_per_fill", each).against(turnover / fills, "turnover / fills")
-    submits, cancels, markers = get("submits"), get("cancels"), get("markers")
-    if fills is not None and submits is not None and cancels is not None and markers is not None:
-        yield Figure("markers", markers).against(submits + cancels + fills, "submits + cancels + fills")
-    trades, ratio = get("trades"), get("fill_ratio")
-    if fills is not None and trades and ratio is not None:
-        with localcontext() as context:
-            context.prec = 40
-            yield Figure("fill_ratio", ratio).against(fills / trades, "fills / trades")
+def _between(run: Run) -> Iterator[tuple[tuple[str, ...], Ruling]]:
+    """Identities among the totals themselves, with the names that each speaks of."""
+    for names, because, what in _IDENTITIES:
+        values = [run.reported.get(name) for name in names]
+        if all(value is not None and value.is_finite() for value in values):
+            figure, *rest = (value for value in values if value is not None)
+            with localcontext() as context:
+                context.prec = 40
+                exact = what(*rest)
+            if exact is not None:
+                yield names, Figure(names[0], figure).against(exact, because)
 
 
-def _has_fills(run: Run) -> bool:
-    return len(run.fills) > 0 or "fills" in run.read
+def _quotient(part: Decimal, whole: Decimal) -> Decimal | None:
+    return part / whole if whole else None
+
+
+_IDENTITIES: tuple[tuple[tuple[str, ...], str, Callable[..., Decimal | None]], ...] = (
+    (("fills", "buys", "sells"), "buys + sells", lambda buys, sells: buys + sells),
+    (("size_per_fill", "turnover", "fills"), "turnover / fills", _quotient),
+    (("fill_ratio", "fills", "trades"), "fills / trades", _quotient),
+    (("markers", "submits", "cancels", "fills"), "submits + cancels + fills", lambda *parts: sum(parts)),
+)
+"""Each: a total, those that it is made of, in words, and how."""
 
 
 def _fills(run: Run) -> int | None:
-    return run.read.get("fills", len(run.fills)) if _has_fills(run) else None
+    return run.read.get("fills", len(run.fills)) if run.has_fills else None
 
 
 def _sided(side: int) -> Callable[[Run], int | None]:
-    return lambda run: int((run.fills.side == side).sum()) if _has_fills(run) else None
+    return lambda run: int((run.fills.side == side).sum()) if run.has_fills else None
 
 
 def _submits(run: Run) -> int | None:
@@ -158,7 +160,7 @@ def _trades(run: Run) -> int | None:
 
 
 def _turnover(run: Run) -> Decimal | None:
-    return run.instrument.size(total(run.fills.size_lots)) if _has_fills(run) else None
+    return run.instrument.size(total(run.fills.size_lots)) if run.has_fills else None
 
 
 def _size_per_fill(run: Run) -> Decimal | None:
@@ -167,7 +169,7 @@ def _size_per_fill(run: Run) -> Decimal | None:
 
 
 def _fill_ratio(run: Run) -> Decimal | None:
-    return _ratio(Decimal(len(run.fills)), len(run.trades)) if run.has_tape and _has_fills(run) else None
+    return _ratio(Decimal(len(run.fills)), len(run.trades)) if run.has_tape and run.has_fills else None
 
 
 def _ratio(part: Decimal, whole: int) -> Decimal | None:

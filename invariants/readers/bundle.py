@@ -1,7 +1,8 @@
 """The run bundle, ``fillproof-run/1``: a folder with ``run.toml`` and one table a file.
 
 ``tape``, ``quotes``, ``orders``, ``fills`` and ``positions``, each as ``.parquet``, ``.csv`` or
-``.csv.gz``, with the columns of ``simcore.frames`` in native units. Only ``fills`` must be there.
+``.csv.gz``, with the columns of ``simcore.frames`` in native units. Only ``fills`` must be there; or
+no table at all, where totals are all that was published.
 ``run.toml``::
 
     format = "fillproof-run/1"
@@ -36,6 +37,8 @@ from simcore.frames import run_from_frames
 
 __all__ = ["is_bundle", "read_bundle", "write_bundle"]
 
+NO_FILLS = pd.DataFrame({name: [] for name in ("ns", "order_id", "side", "price", "size")})
+
 
 def is_bundle(path: Path) -> bool:
     """Whether ``path`` is a folder with a ``run.toml``, or that file."""
@@ -54,7 +57,8 @@ def read_bundle(
     head = head_of(folder / "run.toml")
     instrument = instrument_of(head, str(folder / "run.toml"))
     found = {table: _find(folder, table) for table in TABLES}
-    if found["fills"] is None:
+    totals_alone = not any(found.values()) and bool(head["reported"])
+    if found["fills"] is None and not totals_alone:
         raise InputError(file=str(folder), field="fills", got="nothing", wanted="fills.parquet or fills.csv")
     paths = {table: file for table, file in found.items() if file is not None}
     blobs = {table: _bytes(file) for table, file in paths.items()}
@@ -62,7 +66,7 @@ def read_bundle(
     inputs = {str(file): hashlib.sha256(blobs[table]).hexdigest() for table, file in paths.items()}
     inputs[str(folder / "run.toml")] = hashlib.sha256(_bytes(folder / "run.toml")).hexdigest()
     run = run_from_frames(
-        fills=frames["fills"],
+        fills=NO_FILLS if totals_alone else frames["fills"],
         orders=frames.get("orders"),
         trades=frames.get("tape"),
         tops=frames.get("quotes"),
@@ -73,7 +77,7 @@ def read_bundle(
         inputs=inputs,
         **declared_of(head, str(folder / "run.toml"), folder.name),
     )
-    run = _with_rejected_counted(run, head)
+    run = replace(run, read={}) if totals_alone else _with_rejected_counted(run, head)
     return run if tape is None else with_tape(run, tape)
 
 

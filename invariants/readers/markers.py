@@ -1,4 +1,4 @@
-"""The origin report's artifacts: ``markers.jsonl``, and ``backtest.json`` beside it.
+"""The origin report's artifacts: ``markers.jsonl``, and ``backtest.json`` beside it, or alone.
 
 One marker a line::
 
@@ -46,6 +46,7 @@ LINE_BYTES = 2**20
 """The longest line that a marker may need."""
 
 NAMES = ("markers.jsonl", "markers.jsonl.gz")
+TOTALS = "backtest.json"
 KINDS = ("submit", "cancel", "fill")
 
 
@@ -64,8 +65,8 @@ class Marker:
 
 
 def are_markers(path: Path) -> bool:
-    """Whether ``path`` is a file of markers, or a folder with one."""
-    return path.name.endswith((".jsonl", ".jsonl.gz")) or any((path / name).is_file() for name in NAMES)
+    """Whether ``path`` is a file of markers, a folder with one, or the totals alone."""
+    return path.name.endswith((".jsonl", ".jsonl.gz", TOTALS)) or any((path / n).is_file() for n in (*NAMES, TOTALS))
 
 
 def read_markers(
@@ -81,8 +82,10 @@ def read_markers(
     are the origin's, and the grid is the finest decimal one in the data.
     """
     file = _file(Path(path))
-    beside = file.parent / "backtest.json"
+    beside = file.parent / TOTALS
     backtest = read_backtest(beside) if beside.is_file() else Backtest()
+    if file == beside:
+        return _totals_alone(backtest, rules)
     digest, markers = _markers(file)
     grid = instrument or backtest.instrument or _finest_grid(markers, backtest, tape)
     declared = _rules(rules, backtest, grid)
@@ -98,7 +101,16 @@ def _file(path: Path) -> Path:
     for name in NAMES:
         if (path / name).is_file():
             return path / name
+    if (path / TOTALS).is_file():
+        return path / TOTALS
     raise InputError(file=str(path), field="file", got="no markers.jsonl", wanted=" or ".join(NAMES))
+
+
+def _totals_alone(backtest: Backtest, rules: Rules | str | Path | None) -> Run:
+    """The run of which nothing but the totals was published."""
+    grid = backtest.instrument or Instrument()
+    run = _run([], Path(backtest.file), backtest, grid, _rules(rules, backtest, grid))
+    return replace(run, read={}, inputs={backtest.file: backtest.sha256})
 
 
 def _rules(given: Rules | str | Path | None, backtest: Backtest, grid: Instrument) -> Rules:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
@@ -269,7 +269,7 @@ def _fills(answer: Iterable[Any], index: Mapping[Any, int]) -> tuple[Fills, list
     fees: list[Decimal | None] = []
     rejected: list[Rejected] = []
     count = 0
-    for count, fill in enumerate(answer, 1):
+    for count, fill in enumerate(map(plain, answer), 1):
         bad = _malformed(fill)
         if bad is not None:
             rejected.append(Rejected("fills", "fills", count, *bad))
@@ -318,3 +318,14 @@ def _is_fee(fee: Any) -> bool:
         return False
     _, digits, exponent = fee.as_tuple()
     return len(digits) <= 200 and isinstance(exponent, int) and abs(exponent) <= 200
+
+
+def plain(fill: Any) -> Any:
+    """``fill`` with numpy's integers as Python's, which they equal; anything else as it is."""
+    if not isinstance(fill, Fill):
+        return fill
+    changes: dict[str, Any] = {n: int(v) for n in _INTEGERS if isinstance(v := getattr(fill, n), np.integer)}
+    return replace(fill, **changes) if changes else fill
+
+
+_INTEGERS = ("ns", "order_id", "side", "price_ticks", "size_lots", "trade_seq")

@@ -1143,7 +1143,13 @@ ACCOUNTING = (
         reported={"pnl": 8, "initial_mark_price": 99, "mark_price": 98},
     ),
     unknown("pnl_reconciles", "missing: a mark price for the position", FILLED, reported={"pnl": 10}),
-    unknown("pnl_reconciles", "missing: fills, with fees or a declared fee_rate", FILLED, reported={"pnl": 10}, undeclared={"fee_rate"}),
+    unknown(
+        "pnl_reconciles",
+        "missing: fills, with fees or a declared fee_rate",
+        FILLED,
+        reported={"pnl": 10},
+        undeclared={"fee_rate"},
+    ),
     not_applicable("pnl_reconciles", "no pnl was reported", FILLED),
     fails(
         "run_is_complete", "run last_event_ns=1250, but should be at least 1251 [the declared end]", FILLED, end_ns=1251

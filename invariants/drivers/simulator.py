@@ -11,6 +11,7 @@ from typing import Any
 from invariants.drivers.failures import MalformedAnswer, SimulatorHung, TooManyFills
 from invariants.tapes.supports import Supports
 from simcore import Rules, Scenario, Submit, Trade
+from simcore.run import plain
 
 PATIENCE = 3
 """Hangs after which a simulator is asked no more: each one costs the whole time limit."""
@@ -82,7 +83,7 @@ def bounded(answer: Any, scenario: Scenario) -> list[Any]:
     if not isinstance(answer, Iterable) or isinstance(answer, str | bytes | dict):
         raise MalformedAnswer(f"it answered {type(answer).__name__}, but should answer an iterable of fills", scenario)
     most = most_fills(scenario)
-    fills = list(islice(answer, most + 1))
+    fills = [plain(fill) for fill in islice(answer, most + 1)]
     if len(fills) > most:
         raise TooManyFills(f"it answered more than {most} fills to {len(scenario.tape)} tape events", scenario)
     return fills

@@ -16,14 +16,14 @@ from invariants.tapes.worlds import GENE, HEADER, HOUR_NS, Gene, World
 from simcore import Rules, Scenario
 from simcore.rules import CHOICES
 
-_LATENCIES_NS = (300_000_000, 0, 1, 250, 300_000_000, 2, 1_000_000, HOUR_NS)
+_LATENCIES_NS = (300_000_000, 0, 1, 250, 300_000_000, 2, 1_000_000, 2 * HOUR_NS + 1)
 _CANCEL_LATENCIES_NS = (0, 1, 100_000_000, 2, 0, 300_000_000, 250, HOUR_NS)
 _TTLS_NS = (5_000_000_000, None, 1, 2, 250, 1_000_000, None, 4_700_000_000)
 """Time to live beyond the latency, so that most orders can fill; None is without end."""
 _CAPS_LOTS = (10, None, 5, 2, 10, 1, 10, 2**31, None, 2**53 + 1, 7, None, 3, 0, 10, 20)
 _RATES = (Decimal(0), Decimal("0.0001"), Decimal("-0.00025"), Decimal(0))
 _NEVER_LIVE = 250
-"""From this byte on an order expires before it arrives, or at once."""
+"""From this byte on an order expires at once, just before it arrives, or as it does."""
 
 _RULE_BYTES = 13
 
@@ -46,7 +46,7 @@ def _rules(drawn: bytes) -> Rules:
     beyond_ns = _TTLS_NS[drawn[i + 1] % 8]
     ttl_ns = None if beyond_ns is None else latency_ns + beyond_ns
     if drawn[i + 1] >= _NEVER_LIVE:
-        ttl_ns = max(latency_ns - 1, 0) if drawn[i + 1] % 2 else 0
+        ttl_ns = (0, max(latency_ns - 1, 0), latency_ns)[drawn[i + 1] % 3]
     cap_lots = _CAPS_LOTS[drawn[i + 3] % 16]
     return Rules(
         latency_ns=latency_ns,
@@ -68,7 +68,7 @@ def _initial(choice: int, cap_lots: int | None) -> int:
 
 
 def scenarios(
-    rules: Rules | st.SearchStrategy[Rules] | None = None, *, supports: Supports | None = None, max_events: int = 24
+    rules: Rules | st.SearchStrategy[Rules] | None = None, *, supports: Supports | None = None, max_events: int = 32
 ) -> st.SearchStrategy[Scenario]:
     """Scenarios whose trades are aimed at the instants, prices and sizes at which simulators lie.
 

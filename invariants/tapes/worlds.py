@@ -22,7 +22,7 @@ HOUR_NS = 3_600_000_000_000
 _EPOCHS = (10**12, 1_700_000_000_000_000_001, 10**12, 2**53 - 1, 1_767_571_200_123_456_789, 0, 2**53 + 1, 10**12)
 _PRICES = (100_000, 361_000, 500, 100, 2**31 - 3, 100_000, 2**53 + 1, 60)
 _UNITS = (1, 1, 1, 1, 1, 1, 2**31 - 1, 2**53 + 1)
-_ID_STYLES = 8
+_ID_STYLES = 10
 _JUMP_TICKS = 37
 _APART_TICKS = 4 * _JUMP_TICKS
 _MOST_LOTS = 2**55
@@ -152,6 +152,26 @@ class World:
         self.actions.append(Cancel(again_ns, target.name))
         self.trade(gene._replace(price=_CROSSING), ns=target.effect_ns + (1, 1, 2, 0)[gene.extra % 4])
 
+    def grind(self, gene: Gene) -> None:
+        """Several small trades in a row for one order: its third and fourth part, and then too many."""
+        self.submit(gene._replace(size=10 if gene.size % 2 else 3))
+        target = self.orders[-1]
+        ns = self._instant(gene._replace(when=_LIVE[gene.when % len(_LIVE)]), target)
+        for part in range(3 + gene.more % 4):
+            size_lots = max(target.size_lots // (2, 3, 4, 7)[gene.extra % 4], 1)
+            price_ticks = max(target.price_ticks - target.side * (gene.price % 2), 1)
+            self._add_trade(ns + part * (gene.side // 2 % 2), price_ticks, size_lots, self._taker(gene, target))
+
+    def swarm(self, gene: Gene) -> None:
+        """Many orders at once, some cancelled together, and a trade across what is left."""
+        for n in range(3 + gene.more % 4):
+            self.submit(gene._replace(when=0, target=0, price=gene.price + n * (gene.extra % 2), size=n))
+        if self.supports.cancels and gene.extra % 3:
+            for target in self.orders[-(gene.extra % 3) - 1 :]:
+                self.actions.append(Cancel(self.now_ns, target.name))
+                target.effect_ns = self.now_ns + self.rules.cancel_latency_ns
+        self.trade(gene._replace(target=gene.target, price=_CROSSING), sweep=True)
+
     def early_cancel(self, gene: Gene) -> None:
         """A cancel before its order is there, which must do nothing, and a trade for the order."""
         target = self._aimed(gene)
@@ -212,10 +232,10 @@ class World:
         ns = self._instant(gene._replace(when=when), target)
         near_ticks = target.price_ticks - target.side * _THROUGH[gene.price % 12]
         near_ticks = max(near_ticks, 4)
-        wide_ticks = 1 + gene.more % 3
+        wide_ticks = gene.more % 5 - 1  # locked and crossed books are on real tapes
         # the side that our order would trade with is near: the ask of a buy, the bid of a sell
         bid_ticks = near_ticks - (wide_ticks if target.side is Side.BUY else 0)
-        self.tape.append(TopOfBook(ns, bid_ticks, gene.size + 1, bid_ticks + wide_ticks, gene.extra + 1))
+        self.tape.append(TopOfBook(ns, bid_ticks, gene.size % 8 + 1, bid_ticks + wide_ticks, gene.extra % 8 + 1))
 
     def top_and_trade(self, gene: Gene) -> None:
         """A top of book that reaches a live order, and a trade in its nanosecond that may not."""
@@ -233,13 +253,13 @@ class World:
         return self._aimed(gene) if self.orders else None
 
     def _name(self, n: int) -> int | str:
-        """The n-th id: numbers up, down, from 0, and far apart; words that sort otherwise, or share an end."""
-        style = self.id_style
+        """The n-th id: numbers up, down, from 0, and far apart; below; words that sort otherwise, or share an end."""
+        numbers = (n + 1, 1000 - 7 * n, n, 1 + n * (2**8, 2**16, 2**32)[n % 3], -n - 1)
         if not self.supports.str_ids:
-            style %= 4
-        numbers = (n + 1, 1000 - 7 * n, n, 1 + n * (2**8, 2**16, 2**32)[n % 3])
+            return numbers[self.id_style % 5]
+        cased = f"{chr(97 + n // 2 % 26)}{n // 52}"
         words = (f"O{n + 1}", f"{chr(122 - n % 26)}{n}", f"order-{n:012}", f"{n:04}-buy-quote")
-        return (*numbers, *words)[style]
+        return (*numbers, *words, cased.upper() if n % 2 else cased)[self.id_style]
 
     def _limit(self, gene: Gene, side: Side, target: _Draft | None) -> int:
         base = self.price_ticks + (_APART_TICKS if self.apart and side is Side.SELL else 0)
@@ -356,7 +376,7 @@ _NEAR = (0, -1, 1)
 _CROSSING = 1
 """The place in ``_THROUGH`` of a trade one tick through, which crosses under every rule."""
 
-_THROUGH = (0, 1, -1, 0, _JUMP_TICKS, 0, 1, -1, 2, 0, -_JUMP_TICKS, 9)
+_THROUGH = (0, 1, -1, 0, _JUMP_TICKS, 0, 1, -1, 2, 100_000, -_JUMP_TICKS, 9)
 """Ticks by which an aimed trade goes through its target's limit."""
 
 _OPERATIONS = (
@@ -365,6 +385,7 @@ _OPERATIONS = (
     World.twin, World.resubmit, World.crowd, World.both_sides, World.pile_up, World.top, World.trade,
     World.fresh_trade, World.cancel_and_trade, World.crowd, World.fresh_trade, World.two_cancels,
     World.early_cancel, World.top_and_trade, World.cancel_and_trade, World.twin, World.crowd,
+    World.grind, World.swarm,
 )  # fmt: skip
 
 

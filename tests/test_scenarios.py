@@ -82,8 +82,8 @@ def test_every_dial_is_turned() -> None:
 @settings(max_examples=150, **QUIET)
 @given(scenarios(max_events=10))
 def test_generated_scenarios_are_as_long_as_asked(given_scenario: Scenario) -> None:
-    # an operation may add a few events at once
-    assert len(given_scenario.tape) + len(given_scenario.actions) <= 10 + 3
+    # the last operation may add a dozen events at once
+    assert len(given_scenario.tape) + len(given_scenario.actions) <= 10 + 12
 
 
 @settings(max_examples=150, **QUIET)

@@ -64,8 +64,10 @@ class World:
         self.max_events = max_events
         self.now_ns = _EPOCHS[header[0] % 8]
         self.start_ns = self.now_ns
-        self.price_ticks = _PRICES[header[1] % 8]
         self.unit_lots = self._unit(header[2])
+        # a fee on huge sizes at huge prices has more digits than Decimal keeps by default
+        plain = rules.fee_rate and self.unit_lots > 1
+        self.price_ticks = _PRICES[0 if plain else header[1] % 8]
         self.id_style = header[3] % _ID_STYLES
         # rule 9 does not say how a buy and a sell compare in price: keep own sides apart there
         self.apart = rules.priority == "price-time" and rules.aggressor == "any"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, localcontext
 from enum import IntEnum
+from numbers import Integral
 from typing import Any
 
 from simcore.errors import InputError
@@ -38,6 +39,8 @@ def decimal_of(value: Any, *, field: str, file: str = "instrument", row: int | N
     Raises ``InputError`` for anything that is not a finite number.
     """
     wanted = "a finite number"
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise InputError(file=file, row=row, field=field, got=value, wanted=wanted)
     if isinstance(value, str) and "_" in value:  # Python's digits, nobody else's

@@ -24,6 +24,7 @@ from invariants.tapes import Supports, scenarios
 from invariants.verdict import LawBroken, Verdict
 from simcore import Fill, Run, Scenario, Side, Submit, simulate
 from simcore.rules import DIALS
+from simcore.run import Positions
 
 INT64_MAX = 2**63 - 1
 QUIET = {
@@ -221,7 +222,11 @@ INTEGRITY = (
         """,
     ),
     passes("fills_have_orders", FILLED, judged=1),
-    unknown("fills_have_orders", "no orders", "1250 fill A BUY 100 1"),
+    fails(
+        "fills_have_orders",
+        "fills row 1 order_id='A', but should be the id of a submitted order",
+        "1250 fill A BUY 100 1",
+    ),
     unknown("fills_have_orders", "no row to judge", "1250 submit A BUY 100 1"),
 )
 
@@ -1586,3 +1591,57 @@ def test_what_is_no_fill_is_a_finding(answer: Any) -> None:
     judgement = law_named("values_are_valid").judge(run)
     assert (judgement.verdict, judgement.failed) == (Verdict.FAIL, 1)
     assert run.read["fills"] == 1
+
+
+def test_no_orders_at_all_is_no_evidence_against_a_fill() -> None:
+    """A table that was not given is unknown; one that was given and is empty knows no order."""
+    given = table("1250 fill A BUY 100 1")
+    judgement = law_named("fills_have_orders").judge(replace(given, read={"fills": 1}))
+    assert (judgement.verdict, judgement.reason) == (Verdict.UNKNOWN, "no orders")
+
+
+def test_a_fill_clipped_to_the_cap_is_a_miss() -> None:
+    """Sizes are never clipped to fit (rule 10): too small a fill is no way to respect the cap."""
+    run = table(
+        """
+        1000  submit  A  BUY  100  5
+        1250  trade   -  -    100  5
+        1250  fill    A  BUY  100  3
+        """,
+        sizing="trade",
+        position_cap_lots=3,
+    )
+    assert law_named("crossed_orders_fill").judge(run).verdict is Verdict.FAIL
+
+
+def test_a_quiet_run_without_a_tape_may_have_reached_its_end() -> None:
+    run = replace(table("1000 submit A BUY 100 1"), has_tape=False, end_ns=5000)
+    assert law_named("run_is_complete").judge(run).verdict is Verdict.UNKNOWN
+    assert law_named("run_is_complete").judge(replace(run, last_event_ns=4999)).verdict is Verdict.FAIL
+
+
+def test_a_sample_inside_an_instant_may_stand_after_any_of_its_fills() -> None:
+    run = table(
+        """
+        1000  submit    A  BUY  100  2
+        1000  submit    B  BUY  100  3
+        1250  fill      A  BUY  100  2
+        1250  fill      B  BUY  100  3
+        """
+    )
+    law = law_named("position_sums_fills")
+    for lots, verdict in ((2, Verdict.PASS), (5, Verdict.PASS), (0, Verdict.FAIL), (3, Verdict.FAIL)):
+        positions = Positions(np.array([1250]), np.array([lots]), np.array([1]))
+        assert law.judge(replace(run, positions=positions)).verdict is verdict
+
+
+def test_without_a_sizing_two_fills_of_an_order_may_be_its_parts() -> None:
+    text = "1000 submit A BUY 100 2\n1250 fill A BUY 100 1\n1300 fill A BUY 100 1"
+    assert law_named("no_double_fill").judge(table(text, undeclared={"sizing"})).verdict is Verdict.UNKNOWN
+
+
+def test_a_fee_in_binary_is_the_fee_it_was_meant_to_be() -> None:
+    run = table("1000 submit A BUY 996 1\n1250 fill A BUY 996 1", fee_rate=Decimal("0.0001"))
+    for fee, verdict in (("0.09960000000000001", Verdict.PASS), ("0.0996001", Verdict.FAIL)):
+        charged = replace(run, fills=replace(run.fills, fee=np.array([Decimal(fee)], dtype=object)))
+        assert law_named("fees_follow_schedule").judge(charged).verdict is verdict

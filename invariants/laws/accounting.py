@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal, localcontext
+from decimal import Context, Decimal, localcontext
 
 import numpy as np
 
@@ -131,7 +131,9 @@ def fees_follow_schedule(run: Run) -> Iterator[Ruling]:
         )
         return Claim("fee", str(fills.fee[row]), str(want), f"{rate} of the notional", story)
 
-    yield rule_on("fills", rows, np.array([fills.fee[k] != due(k) for k in rows.tolist()], dtype=np.bool_), tell)
+    yield rule_on(
+        "fills", rows, np.array([not _agrees(fills.fee[k], due(k)) for k in rows.tolist()], dtype=np.bool_), tell
+    )
     if reported is not None and not run.has_fills:
         yield nothing("reported", undecided=1, reason="no fills were given")
     elif reported is not None:
@@ -191,11 +193,25 @@ def _fees(run: Run) -> Decimal | None:
     if not given and not run.rules.declares("fee_rate"):
         return None
     with localcontext(EXACT):
-        if given and len(fills):
-            return sum(fills.fee.tolist(), Decimal(0))
         rate = run.rules.fee_rate
         pairs = zip(fills.price_ticks.tolist(), fills.size_lots.tolist(), strict=True)
-        return sum((fee_of(p, s, rate) for p, s in pairs), Decimal(0))
+        due = [fee_of(p, s, rate) for p, s in pairs]
+        if not given:
+            return sum(due, Decimal(0))
+        # a float's text stands for the fee that it was meant to be, where it is that fee
+        meant = [d if _agrees(fee, d) else fee for fee, d in zip(fills.fee.tolist(), due, strict=True)]
+        return sum(meant, Decimal(0))
+
+
+def _agrees(fee: Decimal, due: Decimal) -> bool:
+    """Whether they are equal; a fee of more than 15 digits, a binary float's text, is held to 15."""
+    if fee == due:
+        return True
+    return len(fee.as_tuple().digits) > _FLOAT_DIGITS and _FLOAT.plus(fee) == _FLOAT.plus(due)
+
+
+_FLOAT_DIGITS = 15
+_FLOAT = Context(prec=_FLOAT_DIGITS)
 
 
 def run_is_complete(run: Run) -> Iterator[Ruling]:
@@ -211,13 +227,7 @@ def run_is_complete(run: Run) -> Iterator[Ruling]:
     if run.end_ns is None and run.exit_code is None:
         yield nothing("run", undecided=1, reason=_NO_END) if ended.any() else nothing("run", not_applicable=_NO_END)
     if run.end_ns is not None:
-        last_ns = _last_event_ns(run)
-        story = (
-            f"Let the run end at {run.end_ns} ns, as it declares. Then something is recorded up to there. Yet "
-            f"its last event is at {last_ns} ns."
-        )
-        claim = Claim("last_event_ns", last_ns, f"at least {run.end_ns}", "the declared end", story)
-        yield _one(claim, broken=last_ns < run.end_ns)
+        yield _reached(run, run.end_ns)
     if run.exit_code is not None:
         story = f"Let the engine finish. Then it exits with 0. Yet it exited with {run.exit_code}."
         yield _one(Claim("exit_code", run.exit_code, "0", "", story), broken=run.exit_code != 0)
@@ -235,6 +245,19 @@ def run_is_complete(run: Run) -> Iterator[Ruling]:
             )
 
         yield rule_on("orders", rows, ~ended, tell)
+
+
+def _reached(run: Run, end_ns: int) -> Ruling:
+    """Whether the run's last event lies at its declared end; a quiet run without a tape may have ended anywhere."""
+    last_ns = _last_event_ns(run)
+    if last_ns < end_ns and run.last_event_ns is None and not run.has_tape:
+        return nothing("run", undecided=1, reason="last_event_ns was not declared, and there is no tape to tell")
+    story = (
+        f"Let the run end at {end_ns} ns, as it declares. Then something is recorded up to there. "
+        f"Yet its last event is at {last_ns} ns."
+    )
+    claim = Claim("last_event_ns", last_ns, f"at least {end_ns}", "the declared end", story)
+    return _one(claim, broken=last_ns < end_ns)
 
 
 def _one(claim: Claim, *, broken: bool) -> Ruling:

@@ -47,7 +47,8 @@ class Causes:
 
     def trades_of(self, fill: int) -> Ints:
         """The trades that surely or perhaps caused ``fill``."""
-        return np.asarray(self.trade[self.fill == fill])
+        first, last = np.searchsorted(self.fill, (fill, fill + 1))
+        return np.asarray(self.trade[first:last])
 
 
 @lru_cache(maxsize=1)
@@ -121,7 +122,9 @@ class Crossings:
     def missed(self) -> Mask:
         """Cells in which the order surely should have been filled, and was not."""
         clear = ~self.gone & ~self.perhaps_gone & ~self.volume_open & ~self.blurred
-        return self.short & self.allowed & clear
+        # sizes are never clipped to fit: a fill that is there, and too small, the cap cannot excuse
+        clipped = self.alone & (self.got_lots > 0)
+        return self.short & (self.allowed | clipped) & clear
 
     @property
     def undecided(self) -> Mask:
@@ -204,11 +207,13 @@ def _judged(
     allowed = _allows(hardest, side, tried_most, rules)
     blocked = ~_allows(easiest, side, tried_least, rules)
     short = sure & (got < due)
-    gone, perhaps = _gone(rules, order, short & (got == 0) & blocked, short & ~allowed, len(run.orders))
+    blurred = _blurred(run, order, trade)
+    ended = short & (got == 0) & blocked & ~blurred
+    gone, perhaps = _gone(rules, order, ended, short & (~allowed | blurred), len(run.orders))
     rank = np.arange(len(key)) - start[group]
     return Crossings(
         order, trade, group, rank, rivals, alone, sure, leaves, got, due, volume_open,
-        position, allowed, blocked, gone, perhaps, _blurred(run, order, trade),
+        position, allowed, blocked, gone, perhaps, blurred,
     )  # fmt: skip
 
 
@@ -350,10 +355,11 @@ def _single(cell_key: Ints, key: Ints, trade: Ints) -> Mask:
 
 def _by_priority(run: Run, order: Ints, trade: Ints, key: Ints) -> Ints:
     """Cells sorted by instant, and within it by the declared priority."""
+    sent_ns = run.orders.submit_ns[order]
     if run.rules.priority == "time":
-        return np.lexsort((order, key))
+        return np.lexsort((order, sent_ns, key))
     beyond = run.orders.side[order] * (run.orders.price_ticks[order] - run.trades.price_ticks[trade])
-    return np.lexsort((order, -beyond, key))
+    return np.lexsort((order, sent_ns, -beyond, key))
 
 
 def _leaves_and_got(run: Run, order: Ints, key: Ints, fill_key: Ints) -> tuple[Ints, Ints]:

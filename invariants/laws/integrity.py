@@ -125,11 +125,12 @@ def fills_have_orders(run: Run) -> Iterator[Ruling]:
     Source: nkaz001/hftbacktest#298 (every order through one path became a sell), vincent212/kaspar-hft#70.
     """
     fills, orders = run.fills, run.orders
-    if not len(orders):
+    if not len(orders) and "orders" not in run.read:
         yield nothing("fills", undecided=len(fills), reason="no orders")
         return
     orphan = fills.order < 0
-    turned = ~orphan & (fills.side != orders.side[fills.order])
+    turned = np.zeros(len(fills), dtype=np.bool_)
+    turned[~orphan] = fills.side[~orphan] != orders.side[fills.order[~orphan]]
 
     def tell(row: int) -> Claim:
         if orphan[row]:

@@ -156,6 +156,11 @@ def no_double_fill(run: Run) -> Ruling:
     filled = sum_within(starts(order[by_order]), amount[by_order])
     broken = np.zeros(len(rows), dtype=np.bool_)
     broken[by_order] = filled > limit[order[by_order]]
+    again = np.zeros(len(rows), dtype=np.bool_)
+    if not run.rules.declares("sizing"):
+        # partial fills, or one fill too many: it hangs on the sizing
+        again[by_order] = sum_within(starts(order[by_order]), np.ones_like(order)) > 1
+    undecided = again & ~broken
 
     def tell(row: int) -> Claim:
         i = int(run.fills.order[row])
@@ -183,7 +188,7 @@ def no_double_fill(run: Run) -> Ruling:
             story,
         )
 
-    return rule_on("fills", rows, broken, tell)
+    return rule_on("fills", rows, broken, tell, undecided=undecided, reason="undeclared: sizing")
 
 
 _NO_SUBMIT = "submit_ns is absent or computed, or lies inside the interval of the fill"

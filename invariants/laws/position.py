@@ -66,10 +66,16 @@ def position_sums_fills(run: Run) -> Iterator[Ruling]:
             "position_lots", int(samples.position_lots[row]), str(wanted[row]), "initial + signed fills", story
         )
 
+    before = np.searchsorted(fills.ns_to[by_end], samples.ns, "left")
+    off = samples.position_lots != wanted
+    # a sample inside an instant of several fills may stand after any of them
+    for row in np.flatnonzero(off & (ended - before > 1)):
+        path = run.rules.initial_position_lots + signed[before[row] + 1 : ended[row] + 1]
+        off[row] = not (path == samples.position_lots[row]).any()
     yield rule_on(
         "positions",
         np.arange(len(samples)),
-        (samples.position_lots != wanted) & (began == ended),
+        off & (began == ended),
         tell,
         undecided=began != ended,
         reason="a fill's interval contains the sample",

@@ -199,8 +199,11 @@ def _oversold(run: Run, group: Ints, *, sure_only: bool) -> Iterator[tuple[int, 
     buy trades and one fill's sell trades: limits are nested on each side (Hall's condition).
     """
     found = causes(run)
-    counted = found.sure if sure_only else np.ones(len(found.fill), dtype=np.bool_)
-    options = {int(k): frozenset(found.trade[(found.fill == k) & counted].tolist()) for k in group}
+    options: dict[int, frozenset[int]] = {}
+    for k in group.tolist():
+        first, last = np.searchsorted(found.fill, (k, k + 1))
+        mine = found.trade[first:last]
+        options[k] = frozenset((mine[found.sure[first:last]] if sure_only else mine).tolist())
     unions = {a | b for a in options.values() for b in options.values()}
     for union in sorted(unions, key=lambda u: (len(u), sorted(u))):
         inside = [k for k, trades in options.items() if trades <= union]

@@ -215,7 +215,7 @@ def _run(markers: list[Marker], path: Path, backtest: Backtest, grid: Instrument
         provenance={"cancel_ns": "native", "end_ns": "nominal" if book.guessed else "derived"},
         name=backtest.name or path.parent.name or "run",
         end_ns=backtest.run.get("end_ns"),
-        last_event_ns=last_ns,
+        last_event_ns=backtest.run.get("last_event_ns"),
         exit_code=backtest.run.get("exit_code"),
         files={"orders": file, "fills": file, "cancels": file, "reported": backtest.file},
         rejected=[

@@ -321,10 +321,12 @@ def _is_fee(fee: Any) -> bool:
 
 
 def plain(fill: Any) -> Any:
-    """``fill`` with numpy's integers as Python's, which they equal; anything else as it is."""
+    """``fill`` with numpy's integers as Python's, and a whole fee as a Decimal; anything else as it is."""
     if not isinstance(fill, Fill):
         return fill
     changes: dict[str, Any] = {n: int(v) for n in _INTEGERS if isinstance(v := getattr(fill, n), np.integer)}
+    if isinstance(fill.fee, int) and not isinstance(fill.fee, bool):
+        changes["fee"] = Decimal(fill.fee)
     return replace(fill, **changes) if changes else fill
 
 

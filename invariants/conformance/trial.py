@@ -36,6 +36,9 @@ ELSEWHERE = 100
 FRESH = 50
 """Scenarios that are asked again in a fresh process."""
 
+THOROUGH = {"equals_reference": 10}
+"""How many times the examples a test gets: the complete check is cheap, and sees what is rare."""
+
 MINIMISE_SECONDS = 30.0
 
 PROVES = Callable[[Scenario], bool]
@@ -152,7 +155,7 @@ class Trial:
 
     def _search(self, tally: Tally, is_over: PROVES, narrow: Callable[[Rules], Rules] | None = None) -> None:
         court = self._court
-        examples = None if court.max_time is not None else court.examples
+        examples = None if court.max_time is not None else court.examples * THOROUGH.get(tally.name, 1)
         entropy = f"{court.seed}/{tally.name}"
         search(self._scenarios(narrow), is_over, examples=examples, deadline=self._deadline, entropy=entropy)
 

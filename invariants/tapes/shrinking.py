@@ -46,11 +46,20 @@ def minimise(scenario: Scenario, still_fails: Fails, *, keep_rules: bool = True,
 
 def _simpler(step: Step, scenario: Scenario, seen: set[Scenario]) -> Iterator[Scenario]:
     """The step's candidates that are simpler, and were not asked before."""
-    cost = _cost(scenario)
+    cost, ranks = _cost(scenario), _ranks_sides(scenario)
     for candidate in step(scenario):
-        if candidate not in seen and _cost(candidate) < cost:
+        if candidate not in seen and _cost(candidate) < cost and (ranks or not _ranks_sides(candidate)):
             seen.add(candidate)
             yield candidate
+
+
+def _ranks_sides(s: Scenario) -> bool:
+    """Whether a buy and a sell would have to be ranked by price, which rule 9 does not say how to do."""
+    if s.rules.priority != "price-time" or s.rules.aggressor != "any":
+        return False
+    buys = [a.price_ticks for a in s.actions if isinstance(a, Submit) and a.side is Side.BUY]
+    sells = [a.price_ticks for a in s.actions if isinstance(a, Submit) and a.side is Side.SELL]
+    return bool(buys and sells) and max(buys) >= min(sells)
 
 
 def _cost(s: Scenario) -> tuple[Any, ...]:

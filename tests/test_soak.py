@@ -12,7 +12,7 @@ from hunting import breaks, hunt
 from fixtures.honest import HONEST
 from invariants.laws import LAWS
 from invariants.relations import RELATIONS
-from invariants.tapes import any_rules, scenarios
+from invariants.tapes import Supports, any_rules, scenarios
 from simcore import simulate
 
 pytestmark = pytest.mark.soak
@@ -31,7 +31,8 @@ def test_reference_holds_for_long(check: object) -> None:
 @pytest.mark.parametrize("honest", HONEST, ids=lambda honest: honest.name)
 def test_honest_variant_equals_the_reference_for_long(honest: object) -> None:
     rules = honest.rules  # type: ignore[attr-defined]
-    drawn = scenarios(any_rules() if rules is None else rules)
+    able = Supports.declared(dict(honest.supports))  # type: ignore[attr-defined]
+    drawn = scenarios(any_rules() if rules is None else rules, supports=able)
     kill = hunt(breaks("equals_reference", lambda: honest.simulate), drawn, seed="soak", budget=1500)  # type: ignore[attr-defined]
     assert kill.scenario is None
 

@@ -138,7 +138,7 @@ class World:
         """A cancel of the target, and a trade around the instant of its effect; at times one before, too."""
         if gene.extra % 3 == 1:
             self.trade(gene._replace(when=_ARRIVAL, price=_CROSSING, extra=7 if gene.extra % 2 else 0))
-            gene = gene._replace(when=_LIVE[gene.when % len(_LIVE)], target=gene.target)
+            gene = gene._replace(when=_LIVE[gene.when % len(_LIVE)])
         self.cancel(gene)
         target = self._aimed(gene)
         effect_ns = self.now_ns if target.effect_ns is None else target.effect_ns
@@ -172,7 +172,7 @@ class World:
             for target in self.orders[-(gene.extra % 3) - 1 :]:
                 self.actions.append(Cancel(self.now_ns, target.name))
                 target.effect_ns = self.now_ns + self.rules.cancel_latency_ns
-        self.trade(gene._replace(target=gene.target, price=_CROSSING), sweep=True)
+        self.trade(gene._replace(price=_CROSSING), sweep=True)
 
     def early_cancel(self, gene: Gene) -> None:
         """A cancel before its order is there, which must do nothing, and a trade for the order."""

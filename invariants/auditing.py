@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from invariants.laws import LAWS
+from invariants.laws import KINDS, LAWS
 from invariants.laws.catalogue import MAX_FINDINGS, Law
+from invariants.laws.justification import REASONS, reasons
+from invariants.missed import Missed, missed_crossings
 from invariants.smells import Smell, smells
 from invariants.verdict import Judgement, LawBroken, Verdict
+from simcore.errors import InputError
 from simcore.run import Run
 
 if TYPE_CHECKING:
@@ -28,11 +31,16 @@ class RunBroken(LawBroken):
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What every law said of a run. ``verdict`` is the most severe of theirs."""
+    """What every law said of a run. ``verdict`` is the most severe of theirs.
+
+    ``justification`` counts the fills by the best reason that the tape gives for each, best first.
+    """
 
     run: Run
     judgements: tuple[Judgement, ...]
     smells: tuple[Smell, ...]
+    justification: tuple[tuple[str, int], ...] = ()
+    missed: tuple[Missed, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -81,6 +89,25 @@ class Report:
 
 
 def audit(run: Run, *, laws: Sequence[Law] = LAWS, max_findings: int = MAX_FINDINGS) -> Report:
-    """Judge ``run`` by every law. At most ``max_findings`` are worded per law; counts are exact."""
+    """Judge ``run`` by every law. At most ``max_findings`` are worded per law; counts are exact.
+
+    Raises ``InputError`` for rules that document a deviation of which no law knows.
+    """
+    _check_documented(run)
     judgements = tuple(law.judge(run, max_findings=max_findings) for law in laws)
-    return Report(run, judgements, smells(run))
+    return Report(run, judgements, smells(run), _justification(run), missed_crossings(run))
+
+
+def _check_documented(run: Run) -> None:
+    """A deviation that no law knows excuses nothing, and would only look as if it did."""
+    known = sorted(f"{law}.{kind}" for law, kinds in KINDS.items() for kind in kinds)
+    for name in run.rules.documented:
+        if name not in known:
+            raise InputError(file="rules", field="documented", got=name, wanted=f"one of {', '.join(known)}")
+
+
+def _justification(run: Run) -> tuple[tuple[str, int], ...]:
+    if not run.has_tape or not run.is_tape_ordered or not len(run.fills):
+        return ()
+    found = reasons(run)
+    return tuple((reason, int((found == reason).sum())) for reason in REASONS)

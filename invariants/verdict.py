@@ -42,11 +42,21 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Modelled:
+    """Deviations of one ``kind`` that the declared profile documents: how many, and where."""
+
+    kind: str
+    count: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """What one law says of one run. ``findings`` may be capped; the counts never are.
 
     ``judged``: rows decided; ``failed``: of these, broken; ``undecided``: rows that could not be
-    decided, for ``reason``; ``by_model``: deviations that the declared profile documents.
+    decided, for ``reason``; ``by_model``: deviations that the declared profile documents, by kind
+    in ``modelled``.
     """
 
     law: str
@@ -57,6 +67,7 @@ class Judgement:
     by_model: int = 0
     reason: str = ""
     findings: tuple[Finding, ...] = ()
+    modelled: tuple[Modelled, ...] = ()
 
 
 class LawBroken(AssertionError):

@@ -196,6 +196,8 @@ def run_from_frames(
     end_ns: int | None = None,
     last_event_ns: int | None = None,
     exit_code: int | None = None,
+    engine: str = "",
+    engine_version: str = "",
     files: Mapping[str, str] | None = None,
     inputs: Mapping[str, str] | None = None,
     rejected: Iterable[Rejected] = (),
@@ -234,6 +236,8 @@ def run_from_frames(
         end_ns=end_ns,
         last_event_ns=last_event_ns,
         exit_code=exit_code,
+        engine=engine,
+        engine_version=engine_version,
     )
 
 

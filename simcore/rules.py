@@ -40,7 +40,10 @@ class Rules:
     """Every dial of the fill model. The defaults are the resting-quote loop of the origin report.
 
     ``undeclared`` names the dials about which a recorded run says nothing: laws that need one
-    answer *unknown*. A scenario declares them all. Raises ``InputError`` for a value no dial has.
+    answer *unknown*. A scenario declares them all. ``documented`` maps a deviation (``law.kind``)
+    to the place where an engine's public documentation describes it: such rows are counted by
+    model. ``sources`` maps a dial to the place that says how it stands. Raises ``InputError`` for
+    a value no dial has.
     """
 
     latency_ns: int = 300_000_000
@@ -58,6 +61,8 @@ class Rules:
     initial_position_lots: int = 0
     fee_rate: Decimal = Decimal(0)
     undeclared: frozenset[str] = field(default_factory=frozenset)
+    documented: Mapping[str, str] = field(default_factory=dict, hash=False)
+    sources: Mapping[str, str] = field(default_factory=dict, hash=False, compare=False)
 
     def __post_init__(self) -> None:
         for name, words in CHOICES.items():
@@ -75,6 +80,11 @@ class Rules:
         if unknown:
             _refuse("undeclared", unknown[0], f"one of {', '.join(DIALS)}")
         object.__setattr__(self, "undeclared", frozenset(self.undeclared))
+        for name in ("documented", "sources"):
+            object.__setattr__(self, name, _check_texts(name, getattr(self, name)))
+        for name in self.sources:
+            if name not in DIALS:
+                _refuse(f"sources.{name}", self.sources[name], f"one of {', '.join(DIALS)}")
 
     def declares(self, *names: str) -> bool:
         """Whether every one of these dials was declared."""
@@ -86,6 +96,8 @@ class Rules:
         values["fee_rate"] = str(self.fee_rate)
         if self.undeclared:
             values["undeclared"] = sorted(self.undeclared)
+        if self.documented:
+            values["documented"] = dict(sorted(self.documented.items()))
         return values
 
     @classmethod
@@ -101,14 +113,17 @@ class Rules:
         undeclared = given.pop("undeclared", [])
         try:
             base = _preset(preset, instrument)
+            texts: dict[str, Any] = {
+                name: {**getattr(base, name), **_check_texts(name, given.pop(name, {}))} for name in _TEXTS
+            }
             for name, value in given.items():
                 if name not in DIALS:
-                    _refuse(name, value, f"a known key: preset, undeclared, {', '.join(DIALS)}")
+                    _refuse(name, value, f"a known key: preset, undeclared, {', '.join((*_TEXTS, *DIALS))}")
                 if name in OPTIONAL and value == "none":
                     given[name] = None
             if not isinstance(undeclared, list) or not all(isinstance(n, str) for n in undeclared):
                 _refuse("undeclared", undeclared, "a list of names")
-            return replace(base, **given, undeclared=frozenset(undeclared) | (base.undeclared - given.keys()))
+            return replace(base, **given, **texts, undeclared=frozenset(undeclared) | (base.undeclared - given.keys()))
         except InputError as error:
             raise InputError(file=file, field=error.field, got=error.got, wanted=error.wanted) from None
 
@@ -120,7 +135,8 @@ class Rules:
         return cls.from_dict(read_toml(path), file=str(path), instrument=instrument)
 
 
-DIALS = tuple(f.name for f in fields(Rules) if f.name != "undeclared")
+_TEXTS = ("documented", "sources")
+DIALS = tuple(f.name for f in fields(Rules) if f.name not in ("undeclared", *_TEXTS))
 
 
 def presets() -> tuple[str, ...]:
@@ -156,6 +172,16 @@ def _preset(name: Any, instrument: Instrument | None) -> Rules:
     undeclared = frozenset(given.pop("undeclared", []))
     values: dict[str, Any] = {k: None if v == "none" else v for k, v in given.items()}
     return Rules(**values, undeclared=undeclared)
+
+
+def _check_texts(name: str, values: Any) -> dict[str, str]:
+    """A table of texts: a fact, and where it is documented."""
+    if not isinstance(values, Mapping):
+        _refuse(name, values, f"a table [{name}]")
+    for key, text in values.items():
+        if not isinstance(text, str) or not text.strip():
+            _refuse(f"{name}.{key}", text, "the place that documents it")
+    return dict(values)
 
 
 def _check_int(name: str, value: Any, low: int, high: int, *, optional: bool = False) -> None:

@@ -18,6 +18,8 @@ from simcore.units import INT64_MAX, LARGEST_LOTS, LARGEST_TICKS, Instrument, Si
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simcore.stated import Stated
+
 Ints = npt.NDArray[np.int64]
 Objects = npt.NDArray[np.object_]
 
@@ -147,7 +149,8 @@ class Run:
 
     ``provenance`` says of ``submit_ns``, ``live_ns``, ``cancel_ns`` and ``end_ns`` whether they
     are native, derived, nominal or absent. ``reported`` holds the author's own totals
-    (``invariants.laws.totals`` names them). ``files`` maps a table to the file it came from,
+    (``invariants.laws.totals`` names them), ``claims`` the figures that were published with the
+    precision of their print (``invariants.laws.claims``). ``files`` maps a table to the file it came from,
     ``read`` to the rows read, ``inputs`` a file to its SHA-256.
     """
 
@@ -169,6 +172,9 @@ class Run:
     end_ns: int | None = None
     last_event_ns: int | None = None
     exit_code: int | None = None
+    engine: str = ""
+    engine_version: str = ""
+    claims: Mapping[str, Stated] = field(default_factory=dict)
 
     @property
     def has_fills(self) -> bool:

@@ -8,10 +8,7 @@ from invariants.laws import accounting, integrity, lifecycle, position, price, s
 from invariants.laws.catalogue import Find, Law
 
 _TRADE = "fills tape cross aggressor"
-_CELLS = (
-    "tape submit_ns cancel_ns latency_ns cancel_latency_ns ttl_ns expiry_tie cancel_tie cross aggressor sizing "
-    "priority position_cap_lots cap_action initial_position_lots"
-)
+_CELLS = "tape window cross aggressor sizing priority? position_cap_lots cap_action? initial_position_lots?"
 
 
 def _law(find: Find, statement: str, needs: str = "", **only: Any) -> Law:
@@ -48,7 +45,11 @@ LAWS: tuple[Law, ...] = (
         _TRADE,
         sizing=("trade", "shared"),
     ),
-    _law(tape.priority_is_respected, "no worse-placed own order is filled while a better one is passed over", _CELLS),
+    _law(
+        tape.priority_is_respected,
+        "no worse-placed own order is filled while a better one is passed over",
+        _CELLS.replace("priority?", "priority"),
+    ),
     _law(tape.crossed_orders_fill, "an order that a trade crossed while it was live was filled by it", _CELLS),
     _law(
         tape.blocked_orders_end,
@@ -75,6 +76,22 @@ LAWS: tuple[Law, ...] = (
     _law(accounting.run_is_complete, "the run reached its declared end, cleanly, with an end for every order"),
     _law(totals.totals_reconcile, "reported totals agree with the rows, or with each other"),
 )
+
+
+_MISSED = ("at_limit", "not_live", "rejected", "volume")
+KINDS: dict[str, tuple[str, ...]] = {
+    "no_fill_after_cancel": ("pending",),
+    "no_fill_after_expiry": ("pending",),
+    "fill_price_equals_limit": ("better",),
+    "fill_respects_limit": ("book_price",),
+    "fills_have_trades": ("at", "book_cross", "book_standing", "wrong_side"),
+    "trade_fills_an_order_once": ("split",),
+    "trade_volume_is_not_oversold": ("reused",),
+    "priority_is_respected": _MISSED,
+    "crossed_orders_fill": _MISSED,
+    "fees_follow_schedule": ("rounded",),
+}
+"""The kinds of deviation that a profile may document, by law; each law's page says what they mean."""
 
 
 def law_named(name: str) -> Law:

@@ -8,7 +8,18 @@ from decimal import Context, Decimal, localcontext
 import numpy as np
 
 from invariants.laws.integrity import rejected_rows
-from invariants.laws.ruling import Claim, Mask, Ruling, let_order, nothing, rule_on, running_sum, then_fill, total
+from invariants.laws.ruling import (
+    Claim,
+    Mask,
+    Ruling,
+    kinds_of,
+    let_order,
+    nothing,
+    rule_on,
+    running_sum,
+    then_fill,
+    total,
+)
 from invariants.laws.totals import Figure, reported_figure
 from simcore.ledger import fee_of
 from simcore.run import ABSENT, ENDS, Ints, Objects, Run
@@ -107,6 +118,7 @@ def fees_follow_schedule(run: Run) -> Iterator[Ruling]:
 
     Fails: a fill's fee other than ``fee_rate`` times its notional; a reported total that is not their sum.
     Passes: equal, exactly (a negative rate is a rebate).
+    By model: a fee that was ``rounded`` to the digits in which it is printed.
     Unknown: the rate undeclared.
     Source: FLOX-Foundation/flox#469 (item 3), nautechsystems/nautilus_trader#436, rodrigo-brito/ninjabot#287.
     """
@@ -131,9 +143,9 @@ def fees_follow_schedule(run: Run) -> Iterator[Ruling]:
         )
         return Claim("fee", str(fills.fee[row]), str(want), f"{rate} of the notional", story)
 
-    yield rule_on(
-        "fills", rows, np.array([not _agrees(fills.fee[k], due(k)) for k in rows.tolist()], dtype=np.bool_), tell
-    )
+    broken = np.array([not _agrees(fills.fee[k], due(k)) for k in rows.tolist()], dtype=np.bool_)
+    near = np.array([_rounds_to(run, fills.fee[k], due(k)) for k in rows.tolist()], dtype=np.bool_)
+    yield rule_on("fills", rows, broken, tell, kinds=kinds_of(len(rows), rounded=near))
     if reported is not None and not run.has_fills:
         yield nothing("reported", undecided=1, reason="no fills were given")
     elif reported is not None:
@@ -208,6 +220,14 @@ def _agrees(fee: Decimal, due: Decimal) -> bool:
     if fee == due:
         return True
     return len(fee.as_tuple().digits) > _FLOAT_DIGITS and _FLOAT.plus(fee) == _FLOAT.plus(due)
+
+
+def _rounds_to(run: Run, fee: Decimal, due: Decimal) -> bool:
+    """Whether the fee, in currency, is the due one to half a unit of its last digit."""
+    with localcontext(EXACT):
+        paid, owed = run.instrument.notional(fee), run.instrument.notional(due)
+        exponent = paid.normalize().as_tuple().exponent
+        return isinstance(exponent, int) and abs(paid - owed) <= Decimal(5).scaleb(min(exponent, 0) - 1)
 
 
 _FLOAT_DIGITS = 15

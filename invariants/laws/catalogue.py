@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
+from invariants.laws.crossings import lacks
 from invariants.laws.ruling import Ruling
-from invariants.verdict import Finding, Judgement, LawBroken, Verdict
+from invariants.verdict import Finding, Judgement, LawBroken, Modelled, Verdict
 from simcore.rules import Rules
 from simcore.run import Run
 
 Find = Callable[[Run], Ruling | Iterable[Ruling]]
 
 _COLUMNS = ("submit_ns", "cancel_ns")
-_PARTS = ("tape", "fills", *_COLUMNS)
+_PARTS = ("tape", "fills", "window", *_COLUMNS)
 
 MAX_FINDINGS = 50
 """Findings worded for each law; the counts are always exact."""
@@ -28,7 +31,9 @@ class Law:
     """One law of the catalogue.
 
     ``only``: dial -> words under which the law applies; elsewhere it is not applicable.
-    ``needs``: dials, columns and parts (tape, fills) without which it can only answer *unknown*.
+    ``needs``: dials, columns and parts (tape, fills, window: when orders were live, by the rules or by
+    the log) without which it can only answer *unknown*; one with a ``?`` is needed only where the fill of
+    one order can hang on another.
     """
 
     find: Find
@@ -93,19 +98,34 @@ class Law:
         return judgement
 
     def _missing(self, run: Run) -> str:
-        dials = [d for d in (*self.only, *self.needs) if d not in _PARTS and not run.rules.declares(d)]
-        if dials:
-            return f"undeclared: {', '.join(dict.fromkeys(dials))}"
+        reasons = (self._undeclared(run.rules), self._unseen(run), *self._no_rows(run))
+        return next(filter(None, reasons), "")
+
+    def _undeclared(self, rules: Rules) -> str:
+        apart = _orders_stand_apart(rules)
+        needs = [n.removesuffix("?") for n in self.needs if n not in _PARTS and not (apart and n.endswith("?"))]
+        dials = [dial for dial in dict.fromkeys((*self.only, *needs)) if not rules.declares(dial)]
+        return f"undeclared: {', '.join(dials)}" if dials else ""
+
+    def _unseen(self, run: Run) -> str:
+        if "window" in self.needs:
+            return lacks(run, "nominal") if lacks(run, "logged") else ""
         unseen = [c for c in _COLUMNS if c in self.needs and run.provenance.get(c) in ("absent", "nominal")]
-        if unseen and len(run.orders):
-            return f"{', '.join(unseen)} is absent, or computed from the rules"
+        return f"{', '.join(unseen)} is absent, or computed from the rules" if unseen and len(run.orders) else ""
+
+    def _no_rows(self, run: Run) -> Iterator[str]:
         if "fills" in self.needs and not len(run.fills):
-            return "no row to judge"
+            yield "no row to judge"
         if "tape" in self.needs and not run.has_tape:
-            return "no tape was given"
+            yield "no tape was given"
         if "tape" in self.needs and not run.is_tape_ordered:
-            return "the tape runs backwards (time_is_ordered)"
-        return ""
+            yield "the tape runs backwards (time_is_ordered)"
+
+
+def _orders_stand_apart(rules: Rules) -> bool:
+    """Whether no order's fill can hang on another order: no cap, and no shared volume."""
+    uncapped = rules.declares("position_cap_lots") and rules.position_cap_lots is None
+    return uncapped and rules.declares("sizing") and rules.sizing != "shared"
 
 
 def _is_one_of(value: Any, words: tuple[Any, ...]) -> bool:
@@ -117,6 +137,7 @@ def _word(value: Any) -> str:
 
 
 def _judgement(law: str, run: Run, rulings: list[Ruling], max_findings: int) -> Judgement:
+    rulings, modelled = _by_model(law, run.rules, rulings)
     failed = sum(len(r.broken) for r in rulings)
     judged = sum(r.judged for r in rulings)
     undecided = sum(r.undecided for r in rulings)
@@ -135,7 +156,36 @@ def _judgement(law: str, run: Run, rulings: list[Ruling], max_findings: int) -> 
         verdict, reasons = Verdict.UNKNOWN, reasons or ["no row to judge"]
     else:
         verdict = Verdict.PASS
-    return Judgement(law, verdict, judged, failed, undecided, 0, "; ".join(reasons), tuple(findings))
+    by_model = sum(modelled.values())
+    counted = tuple(Modelled(kind, count, run.rules.documented[f"{law}.{kind}"]) for kind, count in modelled.items())
+    return Judgement(
+        law, verdict, judged, failed, undecided, by_model, "; ".join(reasons), tuple(findings), modelled=counted
+    )
+
+
+def _by_model(law: str, rules: Rules, rulings: list[Ruling]) -> tuple[list[Ruling], dict[str, int]]:
+    """The rulings without the broken rows of which the rules document a kind, and how many of each."""
+    kinds = {name.partition(".")[2] for name in rules.documented if name.partition(".")[0] == law}
+    counts: dict[str, int] = {}
+    if not kinds:
+        return rulings, counts
+    left: list[Ruling] = []
+    for ruling in rulings:
+        model = [next((kind for kind in named.split() if kind in kinds), "") for named in ruling.kinds]
+        for kind in filter(None, model):
+            counts[kind] = counts.get(kind, 0) + 1
+        left.append(_without(ruling, [k for k, kind in enumerate(model) if kind]))
+    return left, counts
+
+
+def _without(ruling: Ruling, gone: list[int]) -> Ruling:
+    """The ruling without some of its broken rows; they stay judged."""
+    if not gone:
+        return ruling
+    keep = np.setdiff1d(np.arange(len(ruling.broken)), gone)
+    tell = ruling.tell
+    places = tuple(ruling.places[k] for k in keep.tolist()) if ruling.places else ()
+    return replace(ruling, broken=ruling.broken[keep], tell=lambda k: tell(int(keep[k])), places=places, kinds=())
 
 
 def _finding(law: str, run: Run, ruling: Ruling, k: int) -> Finding:

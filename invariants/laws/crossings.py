@@ -7,7 +7,7 @@ the order had left, what it got, and at which position it was looked at.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
@@ -21,6 +21,7 @@ from simcore.run import ABSENT, Ints, Objects, Run
 _CHUNK = 4_000_000
 """Pairs looked at in one go: bounds memory at a few hundred megabytes."""
 
+_FAR = int(np.iinfo(np.int64).max)
 _NONE, _NEVER = np.empty(0, np.int64), np.empty(0, np.bool_)
 
 
@@ -88,8 +89,9 @@ class Crossings:
     surely forbids / surely permits the fill; neither where it hangs on the order of events.
     ``sure``: a trade of known aggressor crossed it. ``gone``: an earlier cell ended the order by
     ``cap_action`` cancel; ``perhaps_gone`` where that could not be decided. ``blurred``: a fill of
-    which only an interval is known may lie before or after the cell. ``rank`` orders the cells of
-    one ``group`` by priority; ``rivals`` counts them.
+    which only an interval is known may lie before or after the cell. ``through``: a trade strictly
+    beyond the limit crossed it. ``rank`` orders the cells of one ``group`` by priority; ``rivals``
+    counts them.
     """
 
     order: Ints
@@ -109,6 +111,7 @@ class Crossings:
     gone: Mask
     perhaps_gone: Mask
     blurred: Mask
+    through: Mask
 
     def __len__(self) -> int:
         return len(self.order)
@@ -136,14 +139,52 @@ class Crossings:
 
 _NO_CROSSINGS = Crossings(
     _NONE, _NONE, _NONE, _NONE, _NONE, _NEVER, _NEVER, _NONE, _NONE,
-    _NONE, _NEVER, _NONE, _NEVER, _NEVER, _NEVER, _NEVER, _NEVER,
+    _NONE, _NEVER, _NONE, _NEVER, _NEVER, _NEVER, _NEVER, _NEVER, _NEVER,
 )  # fmt: skip
 
 
-@lru_cache(maxsize=1)
+Window = Literal["nominal", "logged"]
+"""When an order was live: as the rules compute it, or as the engine logged it."""
+
+NOMINAL = ("latency_ns", "cancel_latency_ns", "ttl_ns", "expiry_tie", "cancel_tie")
+_EVIDENCE = ("native", "derived")
+
+
+def lacks(run: Run, window: Window) -> str:
+    """What the run does not say of this window; empty where it is known."""
+    if window == "nominal":
+        dials = [dial for dial in NOMINAL if not run.rules.declares(dial)]
+        if dials:
+            return f"undeclared: {', '.join(dials)}"
+    columns = ("submit_ns", "cancel_ns") if window == "nominal" else ("live_ns", "end_ns")
+    # a run made by hand says nothing of provenance: what it computed from, it was given
+    default = "native" if window == "nominal" else "absent"
+    unseen = [name for name in columns if run.provenance.get(name, default) not in _EVIDENCE]
+    if window == "logged" and bool((run.orders.live_ns == ABSENT).all()):
+        unseen = unseen or ["live_ns"]
+    return f"{', '.join(unseen)} is absent, or computed from the rules" if unseen and len(run.orders) else ""
+
+
 def crossings(run: Run) -> Crossings:
+    """Join the orders to the trades that crossed them in their nominal window; else in the logged one."""
+    return crossings_in(run, "logged" if lacks(run, "nominal") and not lacks(run, "logged") else "nominal")
+
+
+def logged_live(run: Run, cells: Crossings) -> Mask:
+    """Cells inside the logged window of their order; all of them where the run has no log of it.
+
+    The window is open: a trade at the instant of arrival or of the end is no evidence of either.
+    """
+    if lacks(run, "logged"):
+        return np.ones(len(cells), dtype=np.bool_)
+    ns, live_ns, end_ns = run.trades.ns[cells.trade], run.orders.live_ns[cells.order], run.orders.end_ns[cells.order]
+    return np.asarray((live_ns != ABSENT) & (ns > live_ns) & ((end_ns == ABSENT) | (ns < end_ns)), dtype=np.bool_)
+
+
+@lru_cache(maxsize=2)
+def crossings_in(run: Run, window: Window) -> Crossings:
     """Join the orders to the trades that crossed them while they were live."""
-    order, trade, sure = _pairs(run)
+    order, trade, sure = _pairs(run, window)
     if not len(order):
         return _NO_CROSSINGS
     trade_key, fill_key, exact = _keys(run)
@@ -155,12 +196,15 @@ def crossings(run: Run) -> Crossings:
     volume = _per_cell(np.add, np.where(sure, run.trades.size_lots[trade], 0), first)
     largest = _per_cell(np.maximum, np.where(sure, run.trades.size_lots[trade], 0), first)
     cell_sure = _per_cell(np.logical_or, sure, first).astype(np.bool_)
+    beyond = run.orders.side[order] * (run.orders.price_ticks[order] - run.trades.price_ticks[trade]) > 0
+    through = _per_cell(np.logical_or, beyond & sure, first).astype(np.bool_)
     alone = exact[cell_trade] | _single(cell_key, key, trade)
     ranked = _by_priority(run, cell_order, cell_trade, cell_key)
     cell_order, cell_trade, cell_key = cell_order[ranked], cell_trade[ranked], cell_key[ranked]
     volume, largest, cell_sure, alone = volume[ranked], largest[ranked], cell_sure[ranked], alone[ranked]
     leaves, got = _leaves_and_got(run, cell_order, cell_key, fill_key)
-    return _judged(run, cell_order, cell_trade, cell_key, alone, cell_sure, leaves, got, volume, largest, fill_key)
+    cells = _judged(run, cell_order, cell_trade, cell_key, alone, cell_sure, leaves, got, volume, largest, fill_key)
+    return replace(cells, through=through[ranked])
 
 
 def _judged(
@@ -213,20 +257,26 @@ def _judged(
     rank = np.arange(len(key)) - start[group]
     return Crossings(
         order, trade, group, rank, rivals, alone, sure, leaves, got, due, volume_open,
-        position, allowed, blocked, gone, perhaps, blurred,
+        position, allowed, blocked, gone, perhaps, blurred, np.zeros(len(key), dtype=np.bool_),
     )  # fmt: skip
 
 
 def _blurred(run: Run, order: Ints, trade: Ints) -> Mask:
-    """Cells of orders, or at instants, for which the time of some fill is only an interval."""
+    """Cells that a fill of known interval only may precede: its order's, or any where others matter."""
     fills = run.fills
     wide = fills.ns != fills.ns_to
     if not wide.any():
         return np.zeros(len(order), dtype=np.bool_)
     ns = run.trades.ns[trade]
+    own = wide & (fills.order >= 0)
+    first_ns = np.full(len(run.orders), _FAR)
+    np.minimum.at(first_ns, fills.order[own], fills.ns[own])
+    blurred = ns >= first_ns[order]
+    if run.rules.position_cap_lots is None and run.rules.sizing != "shared":
+        return np.asarray(blurred)
     began = np.searchsorted(np.sort(fills.ns[wide]), ns, "right")
     ended = np.searchsorted(np.sort(fills.ns_to[wide]), ns, "left")
-    return np.isin(order, fills.order[wide]) | (began > ended)
+    return np.asarray(blurred | (began > ended))
 
 
 def _gone(rules: Rules, order: Ints, blocked: Mask, perhaps: Mask, orders: int) -> tuple[Mask, Mask]:
@@ -274,9 +324,9 @@ def _positions(run: Run, key: Ints, fill_key: Ints) -> tuple[Ints | Objects, Int
     return path[first], low, high
 
 
-def _pairs(run: Run) -> tuple[Ints, Ints, Mask]:
+def _pairs(run: Run, window: Window) -> tuple[Ints, Ints, Mask]:
     """Every (order, trade) with the trade in the order's live window and across its limit."""
-    first, last = _windows(run)
+    first, last = _nominal(run) if window == "nominal" else _logged(run)
     found: list[tuple[Ints, Ints, Mask]] = []
     counts = np.maximum(last - first, 0)
     for chunk in _chunks(counts):
@@ -294,7 +344,17 @@ def _pairs(run: Run) -> tuple[Ints, Ints, Mask]:
     return order, trade, sure
 
 
-def _windows(run: Run) -> tuple[Ints, Ints]:
+def _logged(run: Run) -> tuple[Ints, Ints]:
+    """For each order the half-open range of trades strictly between its logged arrival and end."""
+    orders, ns = run.orders, run.trades.ns
+    first = np.searchsorted(ns, orders.live_ns, "right")
+    ended = (orders.end_ns != ABSENT) & (orders.end != "filled")
+    last = np.where(ended, np.searchsorted(ns, orders.end_ns, "left"), len(ns))
+    last = np.minimum(last, _completed(run))
+    return first, np.where(orders.live_ns == ABSENT, first, last)
+
+
+def _nominal(run: Run) -> tuple[Ints, Ints]:
     """For each order the half-open range of trades inside its live window, up to its last fill."""
     orders, rules, ns = run.orders, run.rules, run.trades.ns
     submit_ns = np.where(orders.submit_ns == ABSENT, 0, orders.submit_ns)

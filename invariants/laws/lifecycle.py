@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from invariants.laws.ruling import (
@@ -9,6 +11,7 @@ from invariants.laws.ruling import (
     Mask,
     Ruling,
     fills_of_orders,
+    kinds_of,
     later,
     let_order,
     rule_on,
@@ -75,6 +78,7 @@ def no_fill_after_cancel(run: Run) -> Ruling:
 
     Fails: a fill after ``cancel_ns + cancel_latency_ns``; at that instant too where ``cancel_tie`` is cancel.
     Passes: a fill before it; at that instant where ``cancel_tie`` is fill, or the cancel has no latency.
+    By model: a cancel that was ``pending``: the engine logged the end of the order no earlier than the fill.
     Unknown: no order has a cancel, or its effect lies inside the fill's interval.
     Source: BYTEX-TRADE/bytex#60 (cancel in flight lost), nkaz001/hftbacktest f6d0bc7.
     """
@@ -105,10 +109,11 @@ def no_fill_after_cancel(run: Run) -> Ruling:
         tell,
         undecided=undecided,
         reason="the cancel takes effect inside the interval of the fill",
+        kinds=kinds_of(len(rows), pending=_logged_alive(run, rows)),
     )
     # an order whose cancel kept it from filling is a row judged too: it could have been broken
     kept = int(asked.sum()) - len(np.unique(fills.order[rows]))
-    return Ruling("fills", ruling.judged + kept, ruling.broken, ruling.tell, ruling.undecided, ruling.reason)
+    return replace(ruling, judged=ruling.judged + kept)
 
 
 def no_fill_after_expiry(run: Run) -> Ruling:
@@ -116,6 +121,7 @@ def no_fill_after_expiry(run: Run) -> Ruling:
 
     Fails: a fill at ``submit_ns + ttl_ns`` where ``expiry_tie`` is expire; later in any case.
     Passes: a fill one nanosecond earlier; at that instant where ``expiry_tie`` is fill.
+    By model: an expiry that was ``pending``: the engine logged the end no earlier than the fill.
     Unknown: ttl undeclared, the submit time absent, or the interval contains the expiry.
     Source: freqtrade/freqtrade a0971a3e2, nautechsystems/nautilus_trader RELEASES 1.225.0.
     """
@@ -136,7 +142,15 @@ def no_fill_after_expiry(run: Run) -> Ruling:
         )
         return Claim("ns", int(run.fills.ns[row]), f"{sign} {expiry_ns}", f"submit + ttl of {ttl_ns} ns", story)
 
-    return rule_on("fills", rows, broken, tell, undecided=open_rows | ~(broken | in_time), reason=_NO_SUBMIT)
+    kinds = kinds_of(len(rows), pending=_logged_alive(run, rows))
+    undecided = open_rows | ~(broken | in_time)
+    return rule_on("fills", rows, broken, tell, undecided=undecided, reason=_NO_SUBMIT, kinds=kinds)
+
+
+def _logged_alive(run: Run, rows: Ints) -> Mask:
+    """Fills no later than the logged end of their order."""
+    end_ns = run.orders.end_ns[run.fills.order[rows]]
+    return np.asarray((end_ns != ABSENT) & (run.fills.ns[rows] <= end_ns), dtype=np.bool_)
 
 
 def no_double_fill(run: Run) -> Ruling:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from invariants.laws.crossings import causes
-from invariants.laws.ruling import Claim, Ruling, fills_of_orders, let_order, rule_on, then_fill
-from simcore.run import Run
+from invariants.laws.justification import book_prices
+from invariants.laws.ruling import Claim, Mask, Ruling, fills_of_orders, kinds_of, let_order, rule_on, then_fill
+from simcore.run import Ints, Run
 
 _UNKNOWN_SIDE = "only a trade of unknown aggressor has the price"
 
@@ -16,6 +17,7 @@ def fill_price_equals_limit(run: Run) -> Ruling:
 
     Fails: a fill one tick better, or worse, than the limit (``pricing`` limit).
     Passes: the price is the limit.
+    By model: a price ``better`` than the limit.
     Unknown: no fills of known orders.
     Source: QuantConnect/Lean#5337, FLOX-Foundation/flox#469 (item 2).
     """
@@ -34,7 +36,8 @@ def fill_price_equals_limit(run: Run) -> Ruling:
             story,
         )
 
-    return rule_on("fills", rows, run.fills.price_ticks[rows] != limit_ticks, tell)
+    gained = run.fills.side[rows] * (limit_ticks - run.fills.price_ticks[rows])
+    return rule_on("fills", rows, gained != 0, tell, kinds=kinds_of(len(rows), better=gained > 0))
 
 
 def fill_price_equals_trade(run: Run) -> Ruling:
@@ -65,6 +68,7 @@ def fill_respects_limit(run: Run) -> Ruling:
 
     Fails: a buy above its limit; a buy below the price of the trade that filled it. Sells mirrored.
     Passes: a price from the trade's to the limit, both included.
+    By model: a ``book_price``: better than any trade, but the book had it.
     Unknown: no fills of known orders. The bound by the trade needs a tape; where ``cross`` or
     ``aggressor`` is undeclared, any trade at the instant that reaches the limit is taken for it.
     Source: nautechsystems/nautilus_trader#1733, geseq/orderbook#25, mementum/backtrader#415.
@@ -105,4 +109,11 @@ def fill_respects_limit(run: Run) -> Ruling:
         )
 
     broken = beyond | too_good[rows]
-    return rule_on("fills", rows, broken, tell, undecided=perhaps[rows] & ~broken, reason=_UNKNOWN_SIDE)
+    kinds = kinds_of(len(rows), book_price=~beyond & _quoted(run, rows))
+    return rule_on("fills", rows, broken, tell, undecided=perhaps[rows] & ~broken, reason=_UNKNOWN_SIDE, kinds=kinds)
+
+
+def _quoted(run: Run, rows: Ints) -> Mask:
+    """Fills whose price the opposite side of the book quoted, or bettered, at their time or just before."""
+    during, standing = book_prices(run, rows)
+    return np.minimum(during, standing) <= run.fills.side[rows] * run.fills.price_ticks[rows]

@@ -30,7 +30,8 @@ class Ruling:
 
     ``broken`` are row indices in ``table``; ``tell(k)`` words the k-th of them. ``places`` gives the
     file and row of each where no column does. A law that has nothing to do with the run says why in
-    ``not_applicable``.
+    ``not_applicable``. ``kinds`` names for each broken row the kinds of deviation that it is (words,
+    apart by spaces): where the declared rules document one of them, the row is counted by model.
     """
 
     table: str
@@ -41,6 +42,7 @@ class Ruling:
     reason: str = ""
     not_applicable: str = ""
     places: tuple[tuple[str, int], ...] = ()
+    kinds: tuple[str, ...] = ()
 
 
 def silent(_: int) -> Claim:
@@ -54,11 +56,19 @@ def nothing(table: str, *, undecided: int = 0, reason: str = "", not_applicable:
 
 
 def rule_on(
-    table: str, rows: Ints, broken: Mask, tell: Callable[[int], Claim], *, undecided: int | Mask = 0, reason: str = ""
+    table: str,
+    rows: Ints,
+    broken: Mask,
+    tell: Callable[[int], Claim],
+    *,
+    undecided: int | Mask = 0,
+    reason: str = "",
+    kinds: Objects | None = None,
 ) -> Ruling:
     """A ruling over ``rows`` of ``table``; ``tell`` is given the row index in the table.
 
-    ``undecided`` is a count, or a mask over ``rows`` of those that are not judged.
+    ``undecided`` is a count, or a mask over ``rows`` of those that are not judged; ``kinds`` are the
+    kinds of deviation, over ``rows``.
     """
     if isinstance(undecided, np.ndarray):
         open_rows = int(undecided.sum())
@@ -66,7 +76,18 @@ def rule_on(
     else:
         open_rows, judged = undecided, len(rows)
     found = rows[broken]
-    return Ruling(table, judged, found, lambda k: tell(int(found[k])), open_rows, reason if open_rows else "")
+    named = () if kinds is None else tuple(kinds[broken].tolist())
+    return Ruling(
+        table, judged, found, lambda k: tell(int(found[k])), open_rows, reason if open_rows else "", kinds=named
+    )
+
+
+def kinds_of(rows: int, **kinds: Mask) -> Objects:
+    """The kinds of each of ``rows`` rows: the names of the masks that hold, apart by spaces."""
+    named = np.full(rows, "", dtype=np.object_)
+    for kind, mask in kinds.items():
+        named[mask] += f"{kind} "
+    return named
 
 
 NEVER = int(np.iinfo(np.int64).max)

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from invariants.laws.crossings import Crossings, causes, crossings
+from invariants.laws.crossings import Crossings, causes, crossings, logged_live
+from invariants.laws.justification import reasons
 from invariants.laws.ruling import (
     Claim,
     Mask,
     Ruling,
     fills_of_orders,
+    kinds_of,
     lengths,
     let_order,
     nothing,
@@ -21,7 +23,7 @@ from invariants.laws.ruling import (
     starts,
     then_fill,
 )
-from simcore.run import ABSENT, Ints, Run
+from simcore.run import ABSENT, Ints, Objects, Run
 
 _UNKNOWN_SIDE = "only a trade of unknown aggressor could have caused the fill"
 
@@ -33,6 +35,7 @@ def fills_have_trades(run: Run) -> Ruling:
     names (``trade_seq``) a trade that does not.
     Passes: such a trade stands on the tape at the fill's own instant.
     Unknown: no tape; or only a trade of unknown side could justify it (``aggressor`` opposite).
+    By model: a trade ``at`` the limit, a ``book_cross``, a ``book_standing`` on arrival, ``wrong_side``.
     Source: nautechsystems/nautilus_trader#5054 (filled at midnight without data), nautilus_trader#2549.
     """
     rows = fills_of_orders(run)
@@ -50,7 +53,8 @@ def fills_have_trades(run: Run) -> Ruling:
         story = f"{let_order(run, i)} {then_fill(run, row)} Yet {at}."
         return Claim("ns", int(run.fills.ns[row]), want, "only a trade fills", story)
 
-    return rule_on("fills", rows, broken, tell, undecided=found.perhaps[rows], reason=_UNKNOWN_SIDE)
+    why = reasons(run)[rows]
+    return rule_on("fills", rows, broken, tell, undecided=found.perhaps[rows], reason=_UNKNOWN_SIDE, kinds=why)
 
 
 def _trades_at(run: Run, row: int) -> str:
@@ -76,6 +80,7 @@ def trade_fills_an_order_once(run: Run) -> Ruling:
     Fails: more fills of one order at one instant than trades that could have caused them; two
     fills of one order that name one trade.
     Passes: a trade fills an order at most once.
+    By model: one trade ``split`` into several executions.
     Unknown: no tape, or no fills with a trade.
     Source: QuantConnect/Lean#4445 (submit scan and end-of-loop scan), c9s/bbgo#682.
     """
@@ -104,7 +109,8 @@ def trade_fills_an_order_once(run: Run) -> Ruling:
             story,
         )
 
-    return rule_on("fills", rows, broken, tell, undecided=undecided, reason=_UNKNOWN_SIDE)
+    kinds = kinds_of(len(rows), split=broken)
+    return rule_on("fills", rows, broken, tell, undecided=undecided, reason=_UNKNOWN_SIDE, kinds=kinds)
 
 
 def _nth_of_its_kind(key: Ints) -> Ints:
@@ -125,6 +131,7 @@ def trade_volume_is_not_oversold(run: Run) -> Ruling:
     Fails: (``trade``) an order gets more than the trades of the instant that crossed it; (``shared``)
     own orders together get more than the trades that could fill any of them.
     Passes: up to exactly that volume.
+    By model: volume that is ``reused``.
     Unknown: no tape, or no fills with a trade.
     Source: nautechsystems/nautilus_trader#2564, betcode-org/flumine#538, flumine ff39c64.
     """
@@ -156,7 +163,8 @@ def trade_volume_is_not_oversold(run: Run) -> Ruling:
         )
 
     reason = "the time of a fill is only an interval" if wide.any() else _UNKNOWN_SIDE
-    return rule_on("fills", rows, broken, tell, undecided=undecided, reason=reason)
+    kinds = kinds_of(len(rows), reused=broken)
+    return rule_on("fills", rows, broken, tell, undecided=undecided, reason=reason, kinds=kinds)
 
 
 def _suspects(run: Run, rows: Ints) -> list[Ints]:
@@ -226,6 +234,7 @@ def priority_is_respected(run: Run) -> Ruling:
     Fails: one trade crossed two of our orders; the worse-placed one was filled, and the better one
     was passed over although cap and volume allowed it.
     Passes: the better one was filled, or could not be.
+    By model: ``at_limit``, ``not_live``, ``rejected`` and ``volume``, as for crossed_orders_fill.
     Unknown: no trade crossed two of our orders; or several trades of one instant did and the fills
     do not say which (``trade_seq``).
     Source: joaquinbejar/OrderBook-rs#88, luo4neck/MatchingEngine#3, hummingbot/hummingbot#1647.
@@ -260,9 +269,8 @@ def priority_is_respected(run: Run) -> Ruling:
             story,
         )
 
-    return _on_cells(
-        cells, contested, broken, undecided, tell, "several trades of one instant, and no trade_seq to tell them apart"
-    )
+    reason = "several trades of one instant, and no trade_seq to tell them apart"
+    return _on_cells(cells, contested, broken, undecided, tell, reason, kinds=_missed_kinds(run, cells))
 
 
 def _worst_filled(cells: Crossings) -> Ints:
@@ -279,6 +287,8 @@ def crossed_orders_fill(run: Run) -> Ruling:
     Fails: a trade crossed a live order, cap and volume allowed the fill, and it did not happen (or
     was too small).
     Passes: every order that a trade crossed inside its live window was filled by it.
+    By model: trades only ``at_limit`` (a queue), an order ``not_live`` in the engine's own log, or
+    ``rejected`` by it, a ``volume`` of which the order got a part.
     Unknown: no trade crossed a live order; or it hangs on trades of unknown aggressor, or on which
     of several trades of one instant caused which fill (``trade_seq``).
     Source: hummingbot/hummingbot#1647, nautechsystems/nautilus_trader#5017, betcode-org/flumine#847.
@@ -309,7 +319,19 @@ def crossed_orders_fill(run: Run) -> Ruling:
         rows & cells.missed,
         rows & cells.undecided,
         tell,
-        "trades of unknown aggressor, or several of one instant without trade_seq",
+        "trades of unknown aggressor, several of one instant without trade_seq, or the time of a fill an interval",
+        kinds=_missed_kinds(run, cells),
+    )
+
+
+def _missed_kinds(run: Run, cells: Crossings) -> Objects:
+    """What may explain that a cell's order was not filled."""
+    return kinds_of(
+        len(cells),
+        at_limit=~cells.through,
+        not_live=~logged_live(run, cells),
+        rejected=run.orders.end[cells.order] == "rejected",
+        volume=cells.got_lots > 0,
     )
 
 
@@ -343,7 +365,9 @@ def blocked_orders_end(run: Run) -> Ruling:
     )
 
 
-def _on_cells(cells: Crossings, rows: Mask, broken: Mask, undecided: Mask, tell: object, reason: str) -> Ruling:
+def _on_cells(
+    cells: Crossings, rows: Mask, broken: Mask, undecided: Mask, tell: object, reason: str, kinds: Objects | None = None
+) -> Ruling:
     """A ruling over cells, reported at the row of their order."""
     at = np.flatnonzero(rows)
     found = np.flatnonzero(broken)
@@ -351,4 +375,13 @@ def _on_cells(cells: Crossings, rows: Mask, broken: Mask, undecided: Mask, tell:
     judged = max(len(at) - int((rows & undecided & ~broken).sum()), 0)
     words = tell
     assert callable(words)
-    return Ruling("orders", judged, cells.order[found], lambda k: words(int(found[k])), count, reason if count else "")
+    named = () if kinds is None else tuple(kinds[found].tolist())
+    return Ruling(
+        "orders",
+        judged,
+        cells.order[found],
+        lambda k: words(int(found[k])),
+        count,
+        reason if count else "",
+        kinds=named,
+    )

@@ -92,6 +92,7 @@ def declared_of(head: dict[str, Any], file: str, name: str) -> dict[str, Any]:
         "reported": dict(_reported(head["reported"], file)),
         "rejected": tuple(_rejected(head.get("rejected", []), file)),
         **{key: run.get(key) for key in ("end_ns", "last_event_ns", "exit_code")},
+        **{key: run.get(key, "") for key in ("engine", "engine_version")},
     }
 
 

@@ -73,13 +73,14 @@ def _head_of(run: Run) -> dict[str, Any]:
     # a figure stays a figure, and what was none becomes a text again
     figures = {k: Decimal(v) if Decimal(v).is_finite() else v for k, v in unjudged.items()}
     ends = {"end_ns": run.end_ns, "last_event_ns": run.last_event_ns, "exit_code": run.exit_code}
+    by = {"engine": run.engine, "engine_version": run.engine_version}
     rules = {key: "none" if value is None else value for key, value in run.rules.to_dict().items()}
     return {
         "format": FORMAT,
         "name": run.name,
         "instrument": {"tick_size": str(run.instrument.tick_size), "lot_size": str(run.instrument.lot_size)},
         "rules": rules,
-        "run": {key: value for key, value in ends.items() if value is not None},
+        "run": {key: value for key, value in {**ends, **by}.items() if value not in (None, "")},
         "provenance": dict(run.provenance),
         "reported": {**{k: str(v) for k, v in known.items()}, **({"unjudged": figures} if figures else {})},
         "rejected": [{**_as_dict(row), "got": _text_of(row.got)} for row in run.rejected],

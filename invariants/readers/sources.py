@@ -34,7 +34,8 @@ class Blob:
 def blobs(sources: Sources) -> Iterator[Blob]:
     """Every file that ``sources`` name, in their order, globs and folders by name.
 
-    A folder means its tables. Raises ``InputError`` for what cannot be read or matches nothing.
+    A folder means its tables; one that lies there in two formats is read once. Raises
+    ``InputError`` for what cannot be read or matches nothing.
     """
     for source in [sources] if isinstance(sources, str | Path) else sources:
         yield from _remote(str(source)) if "://" in str(source) else _local(str(source))
@@ -43,7 +44,7 @@ def blobs(sources: Sources) -> Iterator[Blob]:
 def _local(source: str) -> Iterator[Blob]:
     path = Path(source)
     if path.is_dir():
-        names = [str(file) for file in sorted(path.iterdir()) if file.name.endswith(SUFFIXES)]
+        names = _once([str(file) for file in sorted(path.iterdir()) if file.name.endswith(SUFFIXES)])
     else:
         names = [source] if path.exists() or not glob.has_magic(source) else sorted(glob.glob(source, recursive=True))  # noqa: PTH207 (keeps relative names)
     if not names:
@@ -53,6 +54,16 @@ def _local(source: str) -> Iterator[Blob]:
             yield Blob(name, Path(name).read_bytes())
         except OSError as error:
             raise InputError(file=name, field="file", got=error.strerror, wanted="a readable file") from None
+
+
+def _once(names: list[str]) -> list[str]:
+    """One file of each table: Parquet before CSV, which knows no types."""
+    best: dict[str, str] = {}
+    for suffix in SUFFIXES:
+        for name in names:
+            if name.endswith(suffix):
+                best.setdefault(name.removesuffix(suffix), name)
+    return [name for name in names if name in best.values()]
 
 
 def _remote(source: str) -> Iterator[Blob]:
@@ -79,7 +90,7 @@ def _found(system: Any, path: str) -> Iterable[str]:
     if "*" in path:
         return sorted(system.glob(path))
     if not path.endswith(SUFFIXES) and system.isdir(path):
-        return sorted(name for name in system.ls(path, detail=False) if name.endswith(SUFFIXES))
+        return _once(sorted(name for name in system.ls(path, detail=False) if name.endswith(SUFFIXES)))
     return [path]
 
 

@@ -7,6 +7,8 @@ A table is told by its columns, not by its name:
 - tops of book: a time, ``bid``, ``bid_size``, ``ask``, ``ask_size``, or ``bid_px`` and ``bid_sz``,
   or ``bid1`` and ``bidq1``, and so on.
 
+Bars (``open, high, low, close``) beside trades are set aside: they say nothing that the trades do not.
+
 The time is ``ns``, ``ts_ns`` or ``timestamp_ns`` (whole nanoseconds), or ``ts``, ``timestamp`` or
 ``time`` (nanoseconds, datetimes or ISO-8601 text; without a zone it is UTC).
 """
@@ -43,6 +45,7 @@ BOOK = {
     "ask": ("ask", "ask_px", "ask1"),
     "ask_size": ("ask_size", "ask_sz", "askq1"),
 }
+BAR = ("open", "high", "low", "close")
 EARLIEST_NS = 10**17
 """Whole numbers below this (1973) in a column of no unit are seconds or milliseconds, not nanoseconds."""
 
@@ -104,6 +107,7 @@ def read_tape(sources: Sources, *, instrument: Instrument | None = None, quotes:
     for blob in _all_blobs(sources, quotes):
         inputs[blob.name] = blob.sha256
         parts.append(_part(blob))
+    parts = _without_bars(parts)
     _check_one_symbol(parts)
     tables = {table: _in_order([p for p in parts if p.sheet.table == table]) for table in ("tape", "quotes")}
     grid = instrument or _declared_grid(sources) or _finest_grid(parts)
@@ -178,7 +182,7 @@ def _declared_grid(sources: Sources) -> Instrument | None:
 def _part(blob: Blob) -> _Part:
     frame = frame_from_bytes(blob.data, file=blob.name)
     table, renamed = _recognised(frame, blob.name)
-    renamed["ns"] = _times(frame, blob.name)
+    renamed["ns"] = _times(frame, blob.name) if table != "bars" else pd.Series([], dtype=np.int64)
     sheet = Sheet(pd.DataFrame(renamed), table, blob.name)
     symbols = {str(s) for name in SYMBOLS if name in frame for s in frame[name].unique()}
     return _Part(blob.name, sheet, sheet.ints("ns"), frozenset(symbols))
@@ -190,6 +194,8 @@ def _recognised(frame: pd.DataFrame, file: str) -> tuple[str, dict[str, Any]]:
     size, taker = _first(frame, SIZES), _first(frame, TAKERS)
     if None not in book.values():
         names, table = book, "quotes"
+    elif all(name in frame for name in BAR):
+        return "bars", {}
     elif "price" in frame and size is not None:
         names, table = {"price": "price", "size": size, "aggressor": taker}, "tape"
     else:
@@ -230,6 +236,16 @@ def _iso_times(listed: list[Any], file: str, name: str) -> Any:
         except (ValueError, TypeError, AttributeError):
             raise InputError(file=file, row=at + 1, field=name, got=text, wanted=clock.WANTED) from None
     return pd.Series(times)
+
+
+def _without_bars(parts: list[_Part]) -> list[_Part]:
+    """The tables of trades and tops; bars alone are no tape."""
+    for part in parts:
+        if part.sheet.table == "bars" and not any(p.sheet.table == "tape" for p in parts):
+            raise InputError(
+                file=part.name, field="columns", got="bars", wanted="the trades that the bars were made of"
+            )
+    return [part for part in parts if part.sheet.table != "bars"]
 
 
 def _check_one_symbol(parts: list[_Part]) -> None:

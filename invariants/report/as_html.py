@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from invariants.report.as_json import law_dict, report_dict
-from invariants.report.as_text import clean, headline, smell_lines
+from invariants.report.as_text import clean, headline, justification_lines, missed_lines, model_lines, smell_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,8 +39,15 @@ def report_frame(report: Report) -> pd.DataFrame:
 def report_page(report: Report) -> str:
     """A whole page, in one file, that loads nothing."""
     page = report_dict(report)
-    facts = {"Smells": smell_lines(page["smells"]), "Rules": page["rules"], "Inputs": page["inputs"]}
-    facts["Versions"] = page["versions"]
+    facts = {
+        "By model": model_lines(page["laws"]),
+        "Why the fills happened": justification_lines(page["justification"]),
+        "Orders that were crossed and not filled": missed_lines(page["missed_crossings"]),
+        "Smells": smell_lines(page["smells"]),
+        "Rules": {name: value for name, value in page["rules"].items() if name != "documented"},
+        "Inputs": page["inputs"],
+        "Versions": page["versions"],
+    }
     tables = "".join(f"<h2>{title}</h2>{_table((), _pairs(lines))}" for title, lines in facts.items() if lines)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'

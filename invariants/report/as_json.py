@@ -39,6 +39,12 @@ def report_dict(report: Report) -> dict[str, Any]:
         "rows": _rows(run),
         "rejected": {"total": len(run.rejected), "rows": [_rejected(row) for row in run.rejected[:LISTED]]},
         "smells": [_smell(smell) for smell in report.smells],
+        "engine": {"name": run.engine, "version": run.engine_version},
+        "provenance": dict(run.provenance),
+        "justification": dict(report.justification),
+        "missed_crossings": {
+            m.window: {"at": m.at, "through": m.through, "trades": m.trades, "reason": m.reason} for m in report.missed
+        },
         "inputs": dict(run.inputs),
         "versions": versions(),
     }
@@ -69,6 +75,7 @@ def law_dict(judgement: Judgement) -> dict[str, Any]:
         "failed": int(judgement.failed),
         "undecided": int(judgement.undecided),
         "by_model": int(judgement.by_model),
+        "modelled": [{"kind": m.kind, "count": m.count, "source": m.source} for m in judgement.modelled],
         "reason": judgement.reason,
         "findings": [
             {

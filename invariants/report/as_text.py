@@ -60,10 +60,16 @@ def _page(page: Mapping[str, Any], shown: int) -> RenderableType:
     parts += _section("unknown", page, [_reasons(_of(page, "unknown"))])
     parts += _section("not applicable", page, [_reasons(_of(page, "not applicable"))])
     parts += _section("pass", page, [_passes(_of(page, "pass"))])
+    parts += _facts("By model: deviations that the declared rules document", model_lines(page["laws"]))
+    parts += _facts("Why the fills happened, by the tape", justification_lines(page["justification"]))
+    parts += _facts("Orders that were crossed and not filled", missed_lines(page["missed_crossings"]))
+    parts += _facts("Engine", {k: v for k, v in page["engine"].items() if v})
+    parts += _facts("Provenance of the times", page["provenance"] if page["engine"]["name"] else {})
     parts += _facts("Rows", _rows(page["rows"]))
     parts += _facts("Rows that could not be judged", _rejected(page["rejected"]))
     parts += _facts("Smells (statistics, never a verdict)", smell_lines(page["smells"]))
-    parts += _facts("Rules", {k: "none" if v is None else v for k, v in page["rules"].items()})
+    rules = {k: v for k, v in page["rules"].items() if k != "documented"}
+    parts += _facts("Rules", {k: "none" if v is None else v for k, v in rules.items()})
     parts += _facts("Inputs (SHA-256)", page["inputs"])
     parts += _facts("Versions", {"": ", ".join(f"{k} {v}" for k, v in page["versions"].items())})
     return Group(*parts)
@@ -138,6 +144,29 @@ def _said(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_said, value))
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def model_lines(laws: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """One line a documented deviation: how many rows, and where it is documented."""
+    return {
+        f"{law['law']}.{model['kind']}": f"{model['count']:,}: {model['source']}"
+        for law in laws
+        for model in law["modelled"]
+    }
+
+
+def justification_lines(counts: Mapping[str, int]) -> dict[str, str]:
+    """One line a reason, best first, with its share of the fills."""
+    total = sum(counts.values())
+    return {name: f"{count:,} ({count / total:.1%})" for name, count in counts.items() if total}
+
+
+def missed_lines(windows: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """One line a window."""
+    return {
+        f"{window} window": m["reason"] or f"{m['through']:,} by a trade through the limit, {m['at']:,} by trades at it"
+        for window, m in windows.items()
+    }
 
 
 def smell_lines(smells: Iterable[Mapping[str, Any]]) -> dict[str, str]:

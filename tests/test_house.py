@@ -90,6 +90,7 @@ def test_no_law_knows_a_simulator(path: Path) -> None:
         "simcore.units",
         "simcore.errors",
         "simcore.ledger",
+        "simcore.stated",
     )
     assert not {name for name in imports_of(path) if not name.startswith(allowed)}
     assert not re.search(r"\bsimulate\b|\bengine\b", "\n".join(_code(path)))

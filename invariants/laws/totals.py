@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
+from fractions import Fraction
 
 import numpy as np
 
+from invariants.laws.claims import Judged, claims_rulings, ruling_of
+from invariants.laws.identity import Figure as Printed
+from invariants.laws.identity import Identity
 from invariants.laws.ruling import Claim, Ruling, nothing, silent, total
 from simcore.run import Run
+from simcore.stated import Stated, role_of
 from simcore.units import EXACT
 
 FIGURES = {
@@ -26,6 +31,7 @@ FIGURES = {
     "orders_open": "orders still open at the end",
     "trades": "number of trades on the tape",
     "turnover": "sum of the fill sizes, in size units",
+    "notional": "sum of price times size of the fills, in currency",
     "size_per_fill": "turnover per fill, in size units",
     "fill_ratio": "fills per trade of the tape, 0 to 1",
     "position": "final position, in size units, signed",
@@ -96,10 +102,12 @@ def totals_reconcile(run: Run) -> Iterator[Ruling]:
     """Why: a summary is what people read, and nothing keeps it true but a sum over the rows.
 
     Fails: 1,571 fills reported and 1,570 rows; buys and sells that do not add up to the fills; a
-    turnover that is not the size per fill times the fills.
+    turnover that is not the size per fill times the fills; published figures (``claims.toml``) of
+    which no numbers behind their digits satisfy an identity.
     Passes: each reported total is what the rows give, to the digits printed; totals without rows
     agree with each other.
-    Unknown: the rows that a total needs were not given, and no other total speaks of it.
+    Unknown: the rows that a total needs were not given, and no other total speaks of it; figures and
+    statements that were published without anything to hold them against.
     Source: FLOX-Foundation/flox#476 (totals right, per trade wrong), freqtrade's gross headline profit.
     """
     known = [name for name in _FROM_ROWS if name in run.reported]
@@ -113,34 +121,49 @@ def totals_reconcile(run: Run) -> Iterator[Ruling]:
             yield nothing("reported", undecided=1, reason=f"no rows to count for {name}")
     for _, ruling in related:
         yield ruling
-    if not known and not related:
+    yield from claims_rulings(run.claims)
+    if not known and not related and not run.claims:
         yield nothing("reported", not_applicable="no total was reported")
 
 
 def _between(run: Run) -> Iterator[tuple[tuple[str, ...], Ruling]]:
     """Identities among the totals themselves, with the names that each speaks of."""
-    for names, because, what in _IDENTITIES:
-        values = [run.reported.get(name) for name in names]
-        if all(value is not None and value.is_finite() for value in values):
-            figure, *rest = (value for value in values if value is not None)
-            with localcontext() as context:
-                context.prec = 40
-                exact = what(*rest)
-            if exact is not None:
-                yield names, Figure(names[0], figure).against(exact, because)
+    for identity in _IDENTITIES:
+        values = {name: value for name in identity.names if (value := run.reported.get(name)) is not None}
+        if len(values) < len(identity.names) or not all(value.is_finite() for value in values.values()):
+            continue
+        first = identity.names[0]
+        figures = {name: _printed(Figure(name, value), rounded=name == first) for name, value in values.items()}
+        if identity.given is None or identity.given(figures):
+            yield identity.names, ruling_of(Judged.of(identity, tuple(figures.values())))
 
 
-def _quotient(part: Decimal, whole: Decimal) -> Decimal | None:
-    return part / whole if whole else None
+def _printed(figure: Figure, *, rounded: bool) -> Printed:
+    """A total as it was printed; exact unless it is ``rounded``, which the first of an identity may be."""
+    whole = role_of(figure.name) == "count"
+    middle, slack = Fraction(figure.value), Fraction(figure.slack)
+    slack = slack if rounded and not (whole and slack < 1) else Fraction(0)
+    text = _plain(figure.value)
+    stated = Stated(text, middle - slack, middle + slack, step=2 * Fraction(figure.slack), whole=whole, row=None)
+    return Printed.of(figure.name, stated)
 
 
-_IDENTITIES: tuple[tuple[tuple[str, ...], str, Callable[..., Decimal | None]], ...] = (
-    (("fills", "buys", "sells"), "buys + sells", lambda buys, sells: buys + sells),
-    (("size_per_fill", "turnover", "fills"), "turnover / fills", _quotient),
-    (("fill_ratio", "fills", "trades"), "fills / trades", _quotient),
-    (("markers", "submits", "cancels", "fills"), "submits + cancels + fills", lambda *parts: sum(parts)),
+def _is_filled(figures: Mapping[str, Printed]) -> bool:
+    return figures["fills"].low != 0
+
+
+_IDENTITIES = (
+    Identity(("fills", "buys", "sells"), "buys + sells", lambda n, b, s: n - b - s),
+    Identity(("size_per_fill", "turnover", "fills"), "turnover / fills", lambda s, t, n: s * n - t, given=_is_filled),
+    Identity(
+        ("fill_ratio", "fills", "trades"),
+        "fills / trades",
+        lambda r, n, t: r * t - n,
+        given=lambda figures: figures["trades"].low != 0,
+    ),
+    Identity(("markers", "submits", "cancels", "fills"), "submits + cancels + fills", lambda m, *n: m - sum(n)),
 )
-"""Each: a total, those that it is made of, in words, and how."""
+"""Identities between totals that a machine wrote: only the first figure of each may have been rounded."""
 
 
 def _fills(run: Run) -> int | None:
@@ -161,6 +184,12 @@ def _trades(run: Run) -> int | None:
 
 def _turnover(run: Run) -> Decimal | None:
     return run.instrument.size(total(run.fills.size_lots)) if run.has_fills else None
+
+
+def _notional(run: Run) -> Decimal | None:
+    if not run.has_fills:
+        return None
+    return run.instrument.notional(total(run.fills.price_ticks.astype(np.object_) * run.fills.size_lots))
 
 
 def _size_per_fill(run: Run) -> Decimal | None:
@@ -190,6 +219,7 @@ _FROM_ROWS: dict[str, Callable[[Run], Decimal | int | None]] = {
     "submits": _submits,
     "trades": _trades,
     "turnover": _turnover,
+    "notional": _notional,
     "size_per_fill": _size_per_fill,
     "fill_ratio": _fill_ratio,
     "initial_position": _initial_position,

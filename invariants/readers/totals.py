@@ -15,6 +15,7 @@ TOTALS = (
     "orders_rejected",
     "orders_open",
     "turnover",
+    "notional",
     "size_per_fill",
     "position",
     "initial_position",

@@ -80,13 +80,14 @@ LAWS: tuple[Law, ...] = (
 
 _MISSED = ("at_limit", "not_live", "rejected", "volume")
 KINDS: dict[str, tuple[str, ...]] = {
+    "fills_have_orders": ("closing",),
     "no_fill_after_cancel": ("pending",),
     "no_fill_after_expiry": ("pending",),
     "fill_price_equals_limit": ("better",),
     "fill_respects_limit": ("book_price",),
-    "fills_have_trades": ("at", "book_cross", "book_standing", "wrong_side"),
+    "fills_have_trades": ("at", "book_cross", "book_standing", "book_thin", "wrong_side"),
     "trade_fills_an_order_once": ("split",),
-    "trade_volume_is_not_oversold": ("reused",),
+    "trade_volume_is_not_oversold": ("reused", "through"),
     "priority_is_respected": _MISSED,
     "crossed_orders_fill": _MISSED,
     "fees_follow_schedule": ("rounded",),

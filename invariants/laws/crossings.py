@@ -350,7 +350,7 @@ def _logged(run: Run) -> tuple[Ints, Ints]:
     first = np.searchsorted(ns, orders.live_ns, "right")
     ended = (orders.end_ns != ABSENT) & (orders.end != "filled")
     last = np.where(ended, np.searchsorted(ns, orders.end_ns, "left"), len(ns))
-    last = np.minimum(last, _completed(run))
+    last = np.minimum(last, _over(run))
     return first, np.where(orders.live_ns == ABSENT, first, last)
 
 
@@ -366,8 +366,18 @@ def _nominal(run: Run) -> tuple[Ints, Ints]:
     flies = rules.cancel_tie == "cancel" and rules.cancel_latency_ns > 0
     effect = _place(ns, np.maximum(orders.cancel_ns, 0), rules.cancel_latency_ns, "left" if flies else "right")
     last = np.where(cancelled, np.minimum(last, effect), last)
-    last = np.minimum(last, _completed(run))
+    refused = (orders.end == "rejected") & (orders.end_ns != ABSENT)
+    last = np.where(refused, np.minimum(last, np.searchsorted(ns, orders.end_ns, "left")), last)
+    last = np.minimum(last, _over(run))
     return first, np.where(orders.submit_ns == ABSENT, first, last)
+
+
+def _over(run: Run) -> Ints:
+    """For each order where the tape cannot fill it any more: it is complete, or the run is over."""
+    end_ns = run.end_ns if run.end_ns is not None else run.last_event_ns
+    if end_ns is None:
+        return _completed(run)
+    return np.minimum(_completed(run), np.searchsorted(run.trades.ns, end_ns, "right"))
 
 
 def _place(ns: Ints, base_ns: Ints, delay_ns: int, side: Literal["left", "right"]) -> Ints:

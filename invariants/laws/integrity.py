@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from invariants.laws.ruling import Claim, Ruling, let_order, nothing, rule_on, side_word
+from invariants.laws.ruling import Claim, Mask, Ruling, kinds_of, let_order, nothing, rule_on, running_sum, side_word
 from simcore.errors import shorten
 from simcore.run import ABSENT, Ints, Rejected, Run
 
@@ -121,6 +121,7 @@ def fills_have_orders(run: Run) -> Iterator[Ruling]:
 
     Fails: a fill with an unknown id, or a SELL fill of a BUY order.
     Passes: each fill names a submitted order and has its side.
+    By model: fills of no order that are ``closing``: the last of the run, which take the position to nothing.
     Unknown: no orders, or no fills.
     Source: nkaz001/hftbacktest#298 (every order through one path became a sell), vincent212/kaspar-hft#70.
     """
@@ -145,5 +146,16 @@ def fills_have_orders(run: Run) -> Iterator[Ruling]:
             "side", side_word(fills.side[row]), side_word(orders.side[i]), f"order {orders.order_id[i]!r}", story
         )
 
-    yield rule_on("fills", np.arange(len(fills)), orphan | turned, tell)
+    kinds = kinds_of(len(fills), closing=_closing(run, orphan))
+    yield rule_on("fills", np.arange(len(fills)), orphan | turned, tell, kinds=kinds)
     yield from rejected_rows(run, "fills_have_orders")
+
+
+def _closing(run: Run, orphan: Mask) -> Mask:
+    """The last fills, where no order asked for them and each only brings the position nearer to nothing."""
+    signed = run.fills.side * run.fills.size_lots
+    after = run.rules.initial_position_lots + running_sum(signed)
+    before = after - signed
+    nearer = (np.abs(after) < np.abs(before)) & (np.sign(after) * np.sign(before) >= 0)
+    tail = np.logical_and.accumulate((orphan & nearer.astype(np.bool_))[::-1])[::-1]
+    return tail & bool(len(after) and after[-1] == 0)

@@ -51,6 +51,18 @@ def book_prices(run: Run, rows: Ints) -> tuple[Ints, Ints]:
     return during, standing
 
 
+def overdrawn(run: Run, rows: Ints) -> Mask:
+    """Fills at the price of the best quote that stood before them, and larger than that quote was."""
+    tops, fills = run.tops, run.fills
+    found = np.zeros(len(rows), np.bool_)
+    before = np.searchsorted(tops.ns, fills.ns[rows], "left") - 1
+    for sign, price, size in ((1, tops.ask_ticks, tops.ask_lots), (-1, tops.bid_ticks, tops.bid_lots)):
+        mine = np.flatnonzero((fills.side[rows] == sign) & (before >= 0))
+        at, fill = before[mine], rows[mine]
+        found[mine] = (fills.price_ticks[fill] == price[at]) & (fills.size_lots[fill] > size[at])
+    return found
+
+
 def _limits(run: Run) -> tuple[Ints, Ints]:
     fills, orders = run.fills, run.orders
     if not len(orders):

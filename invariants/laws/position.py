@@ -51,6 +51,9 @@ def position_sums_fills(run: Run) -> Iterator[Ruling]:
     if not len(samples) and final is None:
         yield nothing("positions", not_applicable="no position was reported")
         return
+    if not run.has_fills:
+        yield nothing("positions", undecided=len(samples) + (final is not None), reason="no fills were given")
+        return
     by_end = np.argsort(fills.ns_to, kind="stable")
     signed = running_from_zero((fills.side * fills.size_lots)[by_end])
     ended = np.searchsorted(fills.ns_to[by_end], samples.ns, "right")
@@ -80,8 +83,6 @@ def position_sums_fills(run: Run) -> Iterator[Ruling]:
         undecided=began != ended,
         reason="a fill's interval contains the sample",
     )
-    if final is not None and not run.has_fills:
-        yield nothing("positions", undecided=1, reason="no fills were given")
-    elif final is not None:
+    if final is not None:
         lots = run.rules.initial_position_lots + int(signed[-1])
         yield final.against(run.instrument.size(lots), f"initial + signed fills of {len(fills)} fills")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from invariants.laws.crossings import Crossings, causes, crossings, logged_live
-from invariants.laws.justification import reasons
+from invariants.laws.justification import overdrawn, reasons
 from invariants.laws.ruling import (
     Claim,
     Mask,
@@ -34,10 +34,14 @@ def fills_have_trades(run: Run) -> Ruling:
     Fails: a fill at whose instant no trade crosses its limit with the right aggressor; or that
     names (``trade_seq``) a trade that does not.
     Passes: such a trade stands on the tape at the fill's own instant.
+    Without orders a fill's own price stands for the limit: some trade must have been as good.
     Unknown: no tape; or only a trade of unknown side could justify it (``aggressor`` opposite).
-    By model: a trade ``at`` the limit, a ``book_cross``, a ``book_standing`` on arrival, ``wrong_side``.
+    By model: a trade ``at`` the limit, a ``book_cross``, a ``book_standing`` on arrival (``book_thin``
+    where its best quote was smaller than the fill), a trade of the ``wrong_side``.
     Source: nautechsystems/nautilus_trader#5054 (filled at midnight without data), nautilus_trader#2549.
     """
+    if not len(run.orders) and "orders" not in run.read:
+        return _fills_alone(run)
     rows = fills_of_orders(run)
     found = causes(run)
     broken = ~found.caused[rows] & ~found.perhaps[rows]
@@ -54,7 +58,26 @@ def fills_have_trades(run: Run) -> Ruling:
         return Claim("ns", int(run.fills.ns[row]), want, "only a trade fills", story)
 
     why = reasons(run)[rows]
+    why[(why == "book_standing") & overdrawn(run, rows)] = "book_thin"
     return rule_on("fills", rows, broken, tell, undecided=found.perhaps[rows], reason=_UNKNOWN_SIDE, kinds=why)
+
+
+def _fills_alone(run: Run) -> Ruling:
+    """Fills of unknown orders: a limit is no better than the price it got, so a trade reached that price."""
+    fills, why = run.fills, reasons(run)
+    if run.rules.aggressor == "opposite" and (run.trades.aggressor == 0).any():
+        return nothing("fills", undecided=len(fills), reason=_UNKNOWN_SIDE)
+
+    def tell(row: int) -> Claim:
+        side, price = side_word(fills.side[row]), fills.price_ticks[row]
+        story = (
+            f"Let some order be filled at its limit or better. {then_fill(run, row)} Then a trade at {price} ticks "
+            f"or better for a {side} caused it. Yet {_trades_at(run, row)}."
+        )
+        return Claim("ns", int(fills.ns[row]), f"the time of a trade that reaches {price} ticks", "", story)
+
+    broken = np.asarray(~np.isin(why, ("through", "at")))
+    return rule_on("fills", np.arange(len(fills)), broken, tell, kinds=why)
 
 
 def _trades_at(run: Run, row: int) -> str:
@@ -131,7 +154,7 @@ def trade_volume_is_not_oversold(run: Run) -> Ruling:
     Fails: (``trade``) an order gets more than the trades of the instant that crossed it; (``shared``)
     own orders together get more than the trades that could fill any of them.
     Passes: up to exactly that volume.
-    By model: volume that is ``reused``.
+    By model: volume that is ``reused``; only by fills that a trade ``through`` their limit caused.
     Unknown: no tape, or no fills with a trade.
     Source: nautechsystems/nautilus_trader#2564, betcode-org/flumine#538, flumine ff39c64.
     """
@@ -163,7 +186,7 @@ def trade_volume_is_not_oversold(run: Run) -> Ruling:
         )
 
     reason = "the time of a fill is only an interval" if wide.any() else _UNKNOWN_SIDE
-    kinds = kinds_of(len(rows), reused=broken)
+    kinds = kinds_of(len(rows), reused=broken, through=reasons(run)[rows] == "through")
     return rule_on("fills", rows, broken, tell, undecided=undecided, reason=reason, kinds=kinds)
 
 
@@ -223,6 +246,8 @@ def _oversold(run: Run, group: Ints, *, sure_only: bool) -> Iterator[tuple[int, 
                 yield k, got, volume
         # with partial fills one fill is caused by one trade, so it is no larger than the largest
     for k, trades in options.items():
+        if run.fills.ns[k] != run.fills.ns_to[k]:
+            continue  # a row of a whole bar may stand for several fills
         largest = max((int(run.trades.size_lots[j]) for j in trades), default=0)
         if run.fills.size_lots[k] > largest:
             yield k, int(run.fills.size_lots[k]), largest

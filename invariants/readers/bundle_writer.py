@@ -129,6 +129,8 @@ def _tables_of(run: Run) -> dict[str, Any]:
             quoted=odd_fills,
         ),
     }
+    if not len(o) and "orders" not in run.read:
+        del tables["orders"]  # none were given: an empty table would say that there were none
     if run.has_tape:
         tables["tape"] = _arrow(
             {

@@ -38,6 +38,7 @@ def _gunzip(data: bytes, file: str) -> bytes:
 def _parquet(data: bytes, file: str) -> pd.DataFrame:
     try:
         table = pq.read_table(pa.BufferReader(data))
+        table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(file=file, field="file", got=_first_line(error), wanted="a whole Parquet file") from None
     if len(set(table.column_names)) < table.num_columns:

@@ -1,0 +1,216 @@
+"""backtrader's two logs: what ``notify_order`` was told, and the execution bits of every order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import groupby
+from typing import Any, Self
+
+import pandas as pd
+
+from invariants.readers.backtrader_feed import Feed
+from invariants.readers.binary_sums import plain
+from invariants.readers.engine_table import EngineTable, signed
+from invariants.readers.floats import decimals_of, floats_of
+from simcore.frames import SIDES
+from simcore.run import Rejected
+
+NOTIFIED = ("seen", "ref", "status", "side", "created_dt", "created_price", "created_size", "valid")
+EXECUTED = ("ref", "i", "dt", "size", "price")
+ENDS = {
+    "submitted": "",
+    "accepted": "",
+    "partial": "",
+    "completed": "filled",
+    "canceled": "cancelled",
+    "cancelled": "cancelled",
+    "expired": "expired",
+    "margin": "rejected",
+    "rejected": "rejected",
+}
+"""The statuses, and the end that each stands for."""
+
+
+@dataclass(eq=False, slots=True)
+class _Order:
+    """One order, as the first notification of it says; ``made`` are the cells that never change."""
+
+    row: int
+    made: tuple[Any, ...]
+    created_ns: int
+    valid_ns: int | None
+    end: str = ""
+    ended_by: str = ""
+    ended_ns: int | None = None
+    fee: Any = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Orders:
+    """The orders folded from their notifications, and the rows that say what no log can say."""
+
+    frame: pd.DataFrame
+    rejected: tuple[Rejected, ...]
+    partial: bool
+    fees: Decimal | None
+
+
+@dataclass(eq=False)
+class _Fold:
+    """Notifications, folded into orders in the order of the log."""
+
+    log: EngineTable
+    orders: dict[int, _Order] = field(default_factory=dict)
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def run(self) -> Self:
+        """Take every row."""
+        log = self.log
+        price, size = log.numbers("created_price"), log.numbers("created_size")
+        sides = [self._side(value, row) for row, value in enumerate(log.listed("side"), 1)]
+        made = list(zip(log.times("created_dt"), price, size, sides, log.instants("valid", nullable=True), strict=True))
+        executed = log.instants("exec_dt", nullable=True)
+        fees = log.numbers("exec_comm", nullable=True)
+        columns = [log.listed(str(name)) for name in log.frame.columns]
+        known: set[tuple[Any, ...]] = set()
+        rows = zip(log.wholes("ref"), self._statuses(), log.times("seen"), strict=True)
+        for at, (ref, status, seen) in enumerate(rows):
+            cells = tuple(repr(column[at]) for column in columns)
+            if cells in known:
+                self._reject(at + 1, "ref", ref, "a notification never logged before")
+                continue
+            known.add(cells)
+            self._take(ref, status, at + 1, made[at], seen if executed[at] is None else executed[at], fees[at])
+        return self
+
+    def _side(self, value: Any, row: int) -> int:
+        side = SIDES.get(value.strip().casefold() if isinstance(value, str) else value)
+        if side is None:
+            raise self.log.refused("side", row, value, "buy or sell")
+        return side
+
+    def _statuses(self) -> Iterator[str]:
+        kinds = self.log.listed("exectype")
+        for row, (status, kind) in enumerate(zip(self.log.listed("status"), kinds, strict=True), 1):
+            word = status.strip().casefold() if isinstance(status, str) else ""
+            if word not in ENDS:
+                raise self.log.refused("status", row, status, f"one of {', '.join(ENDS)}")
+            if kind is not None and str(kind).strip().casefold() != "limit":
+                raise self.log.refused("exectype", row, kind, "Limit: an order without a limit cannot be judged")
+            yield word
+
+    def _take(self, ref: int, status: str, row: int, made: tuple[Any, ...], ns: int | None, fee: Any) -> None:
+        created_ns, _, size, side, valid_ns = made
+        if isinstance(size, Decimal) and size and signed(size)[0] != side:
+            raise self.log.refused("created_size", row, str(size), "a size of the sign of its side")
+        order = self.orders.setdefault(ref, _Order(row, made, created_ns, valid_ns))
+        if repr(order.made) != repr(made):
+            self._reject(row, "created", _told(made), f"{_told(order.made)}, as row {order.row} says of order {ref}")
+        elif not ENDS[status]:
+            order.ended_by = order.ended_by or status
+        elif order.end:
+            wanted = f"no end of order {ref} after it was {order.ended_by}"
+            self._reject(row, "status", status, wanted, law="orders_are_conserved")
+        else:
+            order.end, order.ended_by, order.ended_ns = ENDS[status], status, ns
+        order.fee = fee if order.fee is None or ENDS[status] else order.fee
+
+    def _reject(self, row: int, name: str, got: Any, wanted: str, *, law: str = "values_are_valid") -> None:
+        self.rejected.append(Rejected("order_events", self.log.file, row, name, got, wanted, law))
+
+
+def _told(made: tuple[Any, ...]) -> str:
+    created, price, size, *_, valid = made
+    return f"{size} at {price}, created {created} ns, valid {valid} ns"
+
+
+def orders_of(log: EngineTable, feed: Feed) -> Orders:
+    """The orders in a log of ``notify_order``, in the order of their first notification.
+
+    ``valid`` is a cancel that was sent along: the order may still fill in the bar or tick of that
+    very label. ``end_ns`` is the time that the engine gave the end; an expiry is noticed in the
+    first bar or tick behind ``valid``. Raises ``InputError``.
+    """
+    fold = _Fold(log).run()
+    frame = pd.DataFrame([_row(ref, order, feed) for ref, order in fold.orders.items()], columns=_COLUMNS, dtype=object)
+    fees = [order.fee for order in fold.orders.values()]
+    total = sum(map(plain, fees), Decimal(0)) if all(isinstance(fee, Decimal) for fee in fees) else None
+    return Orders(frame, tuple(fold.rejected), "partial" in map(str.casefold, map(str, log.listed("status"))), total)
+
+
+_COLUMNS = ("order_id", "side", "price", "size", "submit_ns", "cancel_ns", "end_ns", "end", "row")
+
+
+def _row(ref: int, order: _Order, feed: Feed) -> tuple[Any, ...]:
+    _, price, size, side, _ = order.made
+    cancels = [feed.valid(order.valid_ns)] if order.valid_ns is not None else []
+    end_ns = None
+    if order.ended_ns is not None:
+        late = order.end in ("filled", "cancelled")
+        end_ns = feed.decided(order.ended_ns) if late else feed.first(order.ended_ns)
+        cancels += [end_ns] if order.end == "cancelled" else []
+    sent_ns = feed.decided(order.created_ns)
+    magnitude = signed(size)[1]
+    return (ref, side, price, magnitude, sent_ns, min(cancels, default=None), end_ns, order.end or "open", order.row)
+
+
+def fills_of(bits: EngineTable, feed: Feed) -> tuple[pd.DataFrame, pd.DataFrame | None, tuple[Rejected, ...]]:
+    """The executions, the engine's position after each, and the rows that repeat one.
+
+    ``broker.orders`` lists executions order by order; here they stand in time. Those of one bar, or
+    one instant, follow each other as ``psize`` (the position after each) does.
+    Raises ``InputError``.
+    """
+    sizes, prices = bits.numbers("size"), bits.numbers("price")
+    fees = [_plain(fee) for fee in bits.numbers("comm", nullable=True)]
+    after = _positions(bits) if "psize" in bits.frame else [None] * len(bits)
+    seen: set[tuple[int, int]] = set()
+    rejected, found = [], []
+    names = zip(bits.wholes("ref"), bits.wholes("i"), bits.times("dt"), strict=True)
+    for at, (ref, i, dt) in enumerate(names):
+        if (ref, i) in seen:
+            wanted = "an execution id never used before"
+            rejected.append(Rejected("fills", bits.file, at + 1, "ref, i", f"{ref}, {i}", wanted))
+            continue
+        seen.add((ref, i))
+        side, size = signed(sizes[at])
+        found.append((feed.first(dt), feed.last(dt), ref, side, prices[at], size, fees[at], at + 1, after[at]))
+    found = _in_time(found)
+    fills = pd.DataFrame([f[:-1] for f in found], columns=_FILLS, dtype=object)
+    positions = pd.DataFrame([(f[1], f[-1], f[-2]) for f in found], columns=["ns", "position", "row"], dtype=object)
+    return fills, positions if "psize" in bits.frame else None, tuple(rejected)
+
+
+def _positions(bits: EngineTable) -> list[Any]:
+    """``psize``, a running sum in binary floats, without the noise of the additions."""
+    known = decimals_of(floats_of(bits.frame, "psize", file=bits.file), sums=len(bits))
+    return [value if value.is_finite() else float(value) for value in known]
+
+
+def _plain(fee: Any) -> Any:
+    """A product of floats at the 15 digits that survive in one."""
+    return plain(fee) if isinstance(fee, Decimal) else fee
+
+
+_FILLS = ("ns", "ns_to", "order_id", "side", "price", "size", "fee", "row")
+
+
+def _in_time(found: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """By time; among those of one time each one next that leads from the position to its own ``psize``."""
+    ordered: list[tuple[Any, ...]] = []
+    for _, group in groupby(sorted(found, key=lambda fill: fill[0]), key=lambda fill: fill[0]):
+        left = list(group)
+        while left:
+            position = ordered[-1][-1] if ordered else Decimal(0)
+            fits = (k for k, fill in enumerate(left) if _leads(fill, position))
+            ordered.append(left.pop(next(fits, 0)))
+    return ordered
+
+
+def _leads(fill: tuple[Any, ...], position: Any) -> bool:
+    side, size, after = fill[3], fill[5], fill[-1]
+    if not all(isinstance(value, Decimal) for value in (size, after, position)):
+        return False
+    return bool(abs(position + side * size - after) < Decimal("1e-6"))

@@ -1,0 +1,472 @@
+"""Any tables: CSV or Parquet whose columns have other names, read through a map, ``fillproof-map/1``.
+
+A map is a small TOML, or a folder with one called ``fillproof-map.toml``::
+
+    format = "fillproof-map/1"
+    name = "one day"                # optional, as are all sections but fills
+    [instrument]                    # default: the finest decimals in the data
+    tick_size = "1"
+    lot_size = "0.01"
+    [rules]                         # as in a rules file; without it every dial is undeclared
+    preset = "origin"
+    [provenance]                    # submit_ns, live_ns, cancel_ns, end_ns: native, derived, ...
+    submit_ns = "nominal"
+    [fills]                         # and orders, positions, tape, quotes
+    file = "executions.csv"         # beside the map
+    time_unit = "ms"                # of whole and decimal numbers: s, ms, us or ns
+    size_unit = "0.001"             # their size 1 is this much of ours; price_unit the same
+    [fills.columns]                 # our_name = "their name"
+    ns = "time"
+    price = "px"
+    [fills.constants]               # for all rows, where there is no such column
+    side = "buy"
+    [fills.words]                   # their words for sides, aggressors and ends
+    B = "buy"
+
+Our names are the columns of ``simcore.frames``; a column that has our name already needs no line.
+``signed_size`` may stand for ``side`` and ``size``. Times are datetimes, ISO-8601 text (without a zone
+it is UTC) or numbers; numbers without a ``time_unit`` must look like nanoseconds. Fills may have no
+``order_id``: then they are known, and the orders are not. In every table an id of digits is a number.
+
+On a command line the same is written as pairs: ``TABLE=file``, ``TABLE.our_name=their name`` (the
+table is ``fills`` where none is named), and any other line of the map by its dotted name:
+``fills.time_unit=ms``, ``fills.words.B=buy``, ``instrument.tick_size=0.5``, ``rules.preset=origin``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tomli_w
+
+from invariants.readers import clock
+from invariants.readers.sources import Sources
+from invariants.readers.tables import frame_from_bytes
+from invariants.readers.tape import EARLIEST_NS, Tape, read_tape, with_tape
+from simcore import InputError, Instrument, Rules, Run
+from simcore.cells import Cells, cells_of
+from simcore.frames import Sheet, run_from_frames
+from simcore.grid import number_of
+from simcore.rules import DIALS, read_toml
+from simcore.units import INT64_MAX, decimal_of
+
+FORMAT = "fillproof-map/1"
+NAME = "fillproof-map.toml"
+SECTIONS = ("instrument", "rules", "provenance")
+UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+OPTIONS = ("file", "time_unit", "size_unit", "price_unit")
+PARTS = ("columns", "constants", "words")
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "fills": ("ns", "side", "price", "size", "order_id", "ns_to", "trade_seq", "fee", "signed_size"),
+    "orders": (
+        "order_id", "side", "price", "size", "submit_ns", "live_ns", "cancel_ns", "end_ns", "end", "signed_size",
+    ),
+    "positions": ("ns", "position"),
+    "tape": ("ns", "price", "size", "aggressor", "seq"),
+    "quotes": ("ns", "bid", "bid_size", "ask", "ask_size"),
+}  # fmt: skip
+"""The columns of each table."""
+
+TIMES = ("ns", "ns_to", "submit_ns", "live_ns", "cancel_ns", "end_ns")
+PRICES = ("price", "bid", "ask")
+SIZES = ("size", "signed_size", "position", "bid_size", "ask_size")
+WORDS = ("side", "aggressor", "end")
+LARGEST_BYTES = 2**20
+
+
+def is_map(path: Path) -> bool:
+    """Whether ``path`` is a map, or a folder with one."""
+    try:
+        file = path / NAME if path.is_dir() else path
+        if file.suffix != ".toml" or file.stat().st_size > LARGEST_BYTES:
+            return False
+        return tomllib.loads(file.read_bytes().decode()).get("format") == FORMAT
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+def read_map(path: str | Path, *, rules: Rules | str | Path | None = None, tape: Tape | Sources | None = None) -> Run:
+    """The run in the tables that the map ``path`` names. Raises ``InputError``."""
+    file = Path(path) / NAME if Path(path).is_dir() else Path(path)
+    values = read_toml(file)
+    if values.get("format") != FORMAT:
+        raise InputError(file=str(file), field="format", got=values.get("format"), wanted=repr(FORMAT))
+    return _read(_checked(values, str(file)), file.parent, rules, tape)
+
+
+def read_mapped(
+    path: str | Path,
+    *,
+    columns: Sequence[str],
+    rules: Rules | str | Path | None = None,
+    tape: Tape | Sources | None = None,
+) -> Run:
+    """The run in the table of fills ``path``, with the pairs of a command line. Raises ``InputError``."""
+    return _read(_checked(_of_pairs(path, columns), "--map"), Path(), rules, tape)
+
+
+def write_map(path: str | Path, *, table: str | Path, columns: Sequence[str]) -> None:
+    """Keep the pairs for the table of fills ``table`` as the map ``path``. Raises ``InputError``."""
+    target = Path(path)
+    values = _of_pairs(table, columns)
+    _checked(values, "--map")
+    for name in COLUMNS:
+        if name in values:
+            values[name]["file"] = os.path.relpath(values[name]["file"], target.parent)
+    try:
+        _write(target, tomli_w.dumps(values).encode())
+    except OSError as error:
+        raise InputError(file=str(target), field="file", got=error.strerror, wanted="a place to write") from None
+
+
+def _write(target: Path, data: bytes) -> None:
+    """All of it or nothing."""
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=target.name, delete=False) as file:
+        try:
+            file.write(data)
+            file.close()
+            Path(file.name).replace(target)
+        except OSError:
+            with contextlib.suppress(FileNotFoundError):
+                Path(file.name).unlink()
+            raise
+
+
+def _of_pairs(path: str | Path, pairs: Sequence[str]) -> dict[str, Any]:
+    """The map that the pairs of a command line mean."""
+    values: dict[str, Any] = {"format": FORMAT, "fills": {"file": str(path)}}
+    seen: set[tuple[str, ...]] = set()
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or not equals or not value:
+            raise _wrong("--map", pair, "nothing", "OUR_NAME=THEIR NAME")
+        steps = _steps(name)
+        if steps in seen:
+            raise _wrong("--map", name, "the name twice", "each name once")
+        seen.add(steps)
+        # a rules file has whole numbers, and no other section of a map has any
+        _put(values, steps, int(value) if steps[0] == "rules" and value.isdecimal() else value)
+    return values
+
+
+def _steps(name: str) -> tuple[str, ...]:
+    """Where in a map the value of a pair stands."""
+    first, *rest = name.split(".")
+    if first in COLUMNS and not rest:
+        return (first, "file")
+    if first in COLUMNS and len(rest) == 1 and rest[0] not in (*OPTIONS, *PARTS):
+        return (first, "columns", rest[0])
+    if not rest and first in COLUMNS["fills"]:
+        return ("fills", "columns", first)
+    if first in COLUMNS and len(rest) > 2:  # their words may have points
+        return (first, rest[0], ".".join(rest[1:]))
+    return (first, *rest)
+
+
+def _put(values: dict[str, Any], steps: Sequence[str], value: str | int) -> None:
+    for step in steps[:-1]:
+        values = values.setdefault(step, {})
+        if not isinstance(values, dict):
+            raise _wrong("--map", ".".join(steps), value, "a name that is not a value already")
+    values[steps[-1]] = value
+
+
+def _wrong(file: str, field: str, got: Any, wanted: str) -> InputError:
+    return InputError(file=file, field=field, got=got, wanted=wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one table is read: where it is, and what its columns, numbers and words mean.
+
+    ``place`` names the map and the table in errors; ``time_unit`` is in nanoseconds, or None.
+    """
+
+    place: str
+    table: str
+    file: str
+    columns: Mapping[str, str]
+    constants: Mapping[str, Any]
+    words: Mapping[str, str]
+    time_unit: int | None
+    size_unit: Decimal
+    price_unit: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A map, checked: every name in it is known."""
+
+    file: str
+    name: str
+    instrument: Instrument | None
+    rules: dict[str, Any] | None
+    provenance: dict[str, str]
+    plans: Sequence[Plan]
+
+
+def _checked(values: Mapping[str, Any], file: str) -> Map:
+    known = ("format", "name", *SECTIONS, *COLUMNS)
+    for name, value in values.items():
+        if name not in known:
+            raise _wrong(file, name, value, f"one of {', '.join(known)}")
+        if name in (*SECTIONS, *COLUMNS) and not isinstance(value, dict):
+            raise _wrong(file, name, value, f"a table [{name}]")
+    if "fills" not in values:
+        raise _wrong(file, "fills", "nothing", "a table [fills]")
+    title = values.get("name", "")
+    if not isinstance(title, str):
+        raise _wrong(file, "name", title, "a text")
+    plans = [_plan(table, values[table], file) for table in COLUMNS if table in values]
+    return Map(
+        file,
+        title or Path(plans[0].file).name.partition(".")[0],
+        _instrument(values.get("instrument"), file),
+        values.get("rules"),
+        values.get("provenance", {}),
+        plans,
+    )
+
+
+def _instrument(given: dict[str, Any] | None, file: str) -> Instrument | None:
+    for name in given or ():
+        if name not in ("tick_size", "lot_size"):
+            raise _wrong(file, f"instrument.{name}", given, "tick_size or lot_size")
+    try:
+        return Instrument(**given) if given else None
+    except InputError as error:
+        raise _wrong(file, f"instrument.{error.field}", error.got, error.wanted) from None
+
+
+def _plan(table: str, given: dict[str, Any], file: str) -> Plan:
+    for name, value in given.items():
+        if name not in (*OPTIONS, *PARTS):
+            raise _wrong(file, f"{table}.{name}", value, f"one of {', '.join((*OPTIONS, *PARTS))}")
+    parts = {part: _texts(given.get(part, {}), f"{table}.{part}", file) for part in PARTS}
+    for part in ("columns", "constants"):
+        for name in parts[part]:
+            if name not in COLUMNS[table]:
+                wanted = f"one of {', '.join(COLUMNS[table])}"
+                raise _wrong(file, f"{table}.{part}.{name}", parts[part][name], wanted)
+    for name in parts["constants"]:
+        if name in parts["columns"]:
+            raise _wrong(file, f"{table}.constants.{name}", "a column and a constant", "one of them")
+    where = given.get("file")
+    if not isinstance(where, str) or not where:
+        raise _wrong(file, f"{table}.file", where, "the name of a CSV or Parquet file")
+    unit = given.get("time_unit")
+    if unit is not None and unit not in UNITS:
+        raise _wrong(file, f"{table}.time_unit", unit, " or ".join(UNITS))
+    sizes, prices = (_unit(given, table, name, file) for name in ("size_unit", "price_unit"))
+    words = {name.strip().casefold(): word for name, word in parts["words"].items()}
+    columns, constants = parts["columns"], parts["constants"]
+    return Plan(f"{file}: {table}", table, where, columns, constants, words, UNITS.get(unit or ""), sizes, prices)
+
+
+def _texts(given: Any, field: str, file: str) -> dict[str, str]:
+    if not isinstance(given, dict):
+        raise _wrong(file, field, given, f"a table [{field}]")
+    for name, value in given.items():
+        if not isinstance(value, str) and not (field.endswith("constants") and isinstance(value, int | Decimal)):
+            raise _wrong(file, f"{field}.{name}", value, "a text")
+    return given
+
+
+def _unit(given: Mapping[str, Any], table: str, name: str, file: str) -> Decimal:
+    unit = decimal_of(given.get(name, 1), field=f"{table}.{name}", file=file)
+    if unit <= 0:
+        raise _wrong(file, f"{table}.{name}", given[name], "a number > 0")
+    return unit
+
+
+def _read(plan: Map, folder: Path, rules: Rules | str | Path | None, tape: Tape | Sources | None) -> Run:
+    files = {p.table: str(folder / p.file) for p in plan.plans}
+    blobs = {table: _bytes(Path(file)) for table, file in files.items()}
+    frames = {p.table: _frame(p, blobs[p.table], files[p.table]) for p in plan.plans}
+    if "orders" in frames and "order_id" not in frames["fills"]:
+        raise _wrong(files["fills"], "order_id", "no such column", "the order of each fill, where orders are given")
+    given = None if tape is None else tape if isinstance(tape, Tape) else read_tape(tape)
+    grid = plan.instrument or _finest(frames, files, given)
+    if "order_id" not in frames["fills"]:
+        names = [f"row {row}" for row in range(1, len(frames["fills"]) + 1)]
+        frames["fills"]["order_id"] = pd.Series(names, dtype=object)
+    run = run_from_frames(
+        fills=frames["fills"],
+        orders=frames.get("orders"),
+        trades=frames.get("tape"),
+        tops=frames.get("quotes"),
+        positions=frames.get("positions"),
+        instrument=grid,
+        rules=_rules(plan, rules, grid),
+        provenance=plan.provenance,
+        name=plan.name,
+        files=files,
+        inputs={files[table]: hashlib.sha256(data).hexdigest() for table, data in blobs.items()},
+    )
+    if given is None or tape is None:
+        return run
+    if isinstance(tape, Tape) or given.instrument == grid:
+        return with_tape(run, given)
+    return with_tape(run, read_tape(tape, instrument=grid))
+
+
+def _rules(plan: Map, given: Rules | str | Path | None, grid: Instrument) -> Rules:
+    """The given rules, or those of the map; all undeclared where neither is."""
+    if isinstance(given, Rules):
+        return given
+    if given is not None:
+        return Rules.load(given, instrument=grid)
+    if plan.rules is None:
+        return Rules(undeclared=frozenset(DIALS))
+    return Rules.from_dict(plan.rules, file=f"{plan.file}: rules", instrument=grid)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(file=str(path), field="file", got=error.strerror, wanted="a readable file") from None
+
+
+def _finest(frames: Mapping[str, pd.DataFrame], files: Mapping[str, str], tape: Tape | None) -> Instrument:
+    """The finest decimal grid of all tables and of the tape."""
+    decimals = [0, 0]
+    for table, frame in frames.items():
+        sheet = Sheet(frame, table, files[table])
+        for k, names in enumerate((PRICES, SIZES)):
+            decimals[k] = max(decimals[k], sheet.decimals(*(name for name in names if name in frame)))
+    tick, lot = (Decimal(1).scaleb(-places) for places in decimals)
+    if tape is None:
+        return Instrument(tick, lot)
+    return Instrument(min(tick, tape.instrument.tick_size), min(lot, tape.instrument.lot_size))
+
+
+def _frame(plan: Plan, data: bytes, file: str) -> pd.DataFrame:
+    """The table with our names, units and words."""
+    theirs = frame_from_bytes(data, file=file)
+    for ours, name in plan.columns.items():
+        if name not in theirs:
+            got = ", ".join(map(str, theirs.columns))
+            raise _wrong(file, name, got, f"the column {name!r}, which {plan.place} calls {ours}")
+    found: dict[str, pd.Series[Any]] = {}
+    for ours in COLUMNS[plan.table]:
+        if ours in plan.constants:
+            found[ours] = pd.Series([plan.constants[ours]] * len(theirs), dtype=object)
+        elif plan.columns.get(ours, ours) in theirs:
+            found[ours] = theirs[plan.columns.get(ours, ours)]
+    return pd.DataFrame(dict(_ours(plan, found, file)))
+
+
+def _ours(plan: Plan, found: Mapping[str, Any], file: str) -> Iterator[tuple[str, Any]]:
+    """Each column by our name, converted."""
+    if "signed_size" in found:
+        for name in ("side", "size"):
+            if name in found:
+                raise _wrong(file, name, "a column", "none beside signed_size")
+    for name, series in found.items():
+        rows = np.arange(1, len(series) + 1)
+        cells = cells_of(series, file=file, field=plan.columns.get(name, name), rows=rows)
+        if name in TIMES:
+            yield name, _column(_Times(plan, cells).ns, cells)
+        elif name == "signed_size":
+            yield "side", _column(partial(_sign, cells), cells)
+            yield "size", _scaled(cells, plan.size_unit, absolute=True)
+        elif name in PRICES or name in SIZES:
+            unit = plan.price_unit if name in PRICES else plan.size_unit
+            yield name, series if unit == 1 else _scaled(cells, unit)
+        elif name in WORDS and plan.words:
+            yield name, _column(partial(_word, plan, cells), cells)
+        else:
+            yield name, _column(partial(_id, cells), cells) if name == "order_id" else series
+
+
+def _column(value: Callable[[int], Any], cells: Cells) -> Any:
+    return pd.Series([value(at) for at in range(len(cells))], dtype=object)
+
+
+def _id(cells: Cells, at: int) -> Any:
+    """A text of digits as the number it is in a typed table."""
+    value = cells.shown(at)
+    digits = isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 19
+    return int(value) if digits and str(int(value)) == value else value
+
+
+def _word(plan: Plan, cells: Cells, at: int) -> Any:
+    value = cells.shown(at)
+    key = str(value).strip().casefold() if isinstance(value, str | int) else None
+    return value if key is None else plan.words.get(key, value)
+
+
+def _sign(cells: Cells, at: int) -> int:
+    """The side of a signed size; a size of zero or none has none, so it is a buy that no law lets pass."""
+    try:
+        return -1 if number_of(cells.shown(at)) < 0 else 1
+    except ValueError:
+        return 1
+
+
+def _scaled(cells: Cells, unit: Decimal, *, absolute: bool = False) -> Any:
+    """Numbers times ``unit``; what is no number stays as it is, for the frames to refuse."""
+
+    def value(at: int) -> Any:
+        shown = cells.shown(at)
+        try:
+            number = number_of(shown)
+        except ValueError:
+            return shown
+        return (abs(number) if absolute else number) * unit
+
+    return _column(value, cells)
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """A column of times, of whatever kind."""
+
+    plan: Plan
+    cells: Cells
+
+    def ns(self, at: int) -> int | None:
+        """The instant in a cell, None where it is empty."""
+        value = self.cells.shown(at)
+        if value is None or self.cells.kind == "time":
+            return None if value is None else int(value)
+        if isinstance(value, str) and not _is_number(value):
+            try:
+                return clock.ns_of(value)
+            except ValueError:
+                raise self.cells.refuse(at, clock.WANTED) from None
+        return self._of_number(value, at)
+
+    def _of_number(self, value: Any, at: int) -> int | None:
+        if isinstance(value, float) and np.isnan(value):
+            return None
+        try:
+            number = number_of(value) * (self.plan.time_unit or 1)
+        except ValueError:
+            raise self.cells.refuse(at, "a time") from None
+        if self.plan.time_unit is None and abs(number) < EARLIEST_NS:
+            raise self.cells.refuse(at, f"whole nanoseconds; else the {self.plan.table}.time_unit, s, ms or us")
+        if number != int(number) or abs(number) > INT64_MAX:
+            raise self.cells.refuse(at, "whole nanoseconds (int64)")
+        return int(number)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        number_of(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,325 @@
+"""Tables of any names: a map gives them ours, and says what it could not."""
+
+from __future__ import annotations
+
+import gzip
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from invariants import audit
+from invariants.readers.mapping import is_map, read_map, read_mapped, write_map
+from simcore import InputError, Rules
+from simcore.rules import DIALS
+from simcore.run import ABSENT, Run
+
+MS = 1_767_571_200_000
+CSV = f"""when,px,amount,way,oid
+{MS},100.5,2,B,7
+{MS + 250},101,0.5,S,8
+"""
+PAIRS = ("ns=when", "price=px", "size=amount", "side=way", "order_id=oid", "fills.time_unit=ms")
+WORDS = ("fills.words.B=buy", "fills.words.S=sell")
+MAP = """
+format = "fillproof-map/1"
+name = "two fills"
+[instrument]
+tick_size = "0.5"
+lot_size = "0.1"
+[rules]
+preset = "origin"
+latency_ns = 0
+[provenance]
+submit_ns = "nominal"
+[fills]
+file = "executions.csv"
+time_unit = "ms"
+[fills.columns]
+ns = "when"
+price = "px"
+size = "amount"
+side = "way"
+order_id = "oid"
+[orders]
+file = "sent.csv.gz"
+time_unit = "s"
+size_unit = "0.001"
+[orders.columns]
+submit_ns = "at"
+cancel_ns = "withdrawn"
+size = "milli"
+[orders.constants]
+price = 101
+[orders.words]
+L = "buy"
+done = "filled"
+"""
+ORDERS = """order_id,side,at,withdrawn,milli,end
+7,L,1767571199.5,,2000,done
+8,sell,1767571200,1767571201.25,500,
+"""
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "executions.csv"
+    path.write_text(CSV)
+    return path
+
+
+def a_map(folder: Path, text: str = MAP) -> Path:
+    (folder / "executions.csv").write_text(CSV)
+    (folder / "sent.csv.gz").write_bytes(gzip.compress(ORDERS.encode()))
+    path = folder / "fillproof-map.toml"
+    path.write_text(text)
+    return path
+
+
+def columns(run: Run) -> dict[str, list[Any]]:
+    fills = run.fills
+    return {
+        "ns": fills.ns.tolist(),
+        "side": fills.side.tolist(),
+        "price": [run.instrument.price(p) for p in fills.price_ticks.tolist()],
+        "size": [run.instrument.size(s) for s in fills.size_lots.tolist()],
+        "order_id": fills.order_id.tolist(),
+    }
+
+
+EXPECTED = {
+    "ns": [MS * 10**6, (MS + 250) * 10**6],
+    "side": [1, -1],
+    "price": [Decimal("100.5"), Decimal(101)],
+    "size": [Decimal(2), Decimal("0.5")],
+    "order_id": [7, 8],
+}
+
+
+def test_pairs_of_a_command_line_name_the_columns_of_a_table_of_fills(table: Path) -> None:
+    run = read_mapped(table, columns=PAIRS + WORDS)
+    assert columns(run) == EXPECTED
+    assert run.rules.undeclared == frozenset(DIALS)
+    assert run.read == {"fills": 2}
+    assert run.name == "executions"
+    assert (run.instrument.tick_size, run.instrument.lot_size) == (Decimal("0.1"), Decimal("0.1"))
+    assert list(run.inputs) == [str(table)]
+
+
+def test_words_that_are_ours_already_need_no_line(table: Path) -> None:
+    assert columns(read_mapped(table, columns=PAIRS)) == EXPECTED
+
+
+def test_a_kept_map_reads_the_same_run(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "maps").mkdir()
+    kept = tmp_path / "maps" / "mine.toml"
+    write_map(kept, table=table, columns=(*PAIRS, *WORDS, "rules.preset=origin", "rules.latency_ns=250"))
+    assert is_map(kept)
+    assert 'file = "../executions.csv"' in kept.read_text()
+    run = read_map(kept)
+    assert columns(run) == EXPECTED
+    assert run.rules.latency_ns == 250
+    assert [path.name for path in kept.parent.iterdir()] == ["mine.toml"]
+
+
+def test_a_map_reads_several_tables_with_units_constants_and_words(tmp_path: Path) -> None:
+    run = read_map(a_map(tmp_path))
+    assert columns(run) == EXPECTED
+    orders = run.orders
+    assert run.name == "two fills"
+    assert run.instrument.tick_size == Decimal("0.5")
+    assert run.rules.latency_ns == 0
+    assert orders.order_id.tolist() == [7, 8]
+    assert orders.side.tolist() == [1, -1]
+    assert orders.price_ticks.tolist() == [202, 202]
+    assert orders.size_lots.tolist() == [20, 5]
+    assert orders.submit_ns.tolist() == [1_767_571_199_500_000_000, 1_767_571_200_000_000_000]
+    assert orders.cancel_ns.tolist() == [ABSENT, 1_767_571_201_250_000_000]
+    assert orders.end.tolist() == ["filled", ""]
+    assert run.provenance["submit_ns"] == "nominal"
+    assert run.fills.order.tolist() == [0, 1]
+    assert is_map(tmp_path)
+
+
+def test_a_parquet_table_reads_as_its_csv(tmp_path: Path) -> None:
+    times = pd.to_datetime([MS, MS + 250], unit="ms", utc=True)
+    frame = pd.DataFrame({"when": times, "px": [100.5, 101.0], "amount": [2.0, 0.5], "way": ["B", "S"], "oid": [7, 8]})
+    path = tmp_path / "executions.parquet"
+    frame.to_parquet(path)
+    assert columns(read_mapped(path, columns=PAIRS[:5])) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("1767571200.25", "s"),
+        ("1767571200250", "ms"),
+        ("1767571200250000", "us"),
+        ("1767571200250000000", None),
+        ("2026-01-05T00:00:00.25Z", None),
+        ("2026-01-05 09:00:00.25+09:00", "s"),
+    ],
+)
+def test_times_are_read_in_their_unit(tmp_path: Path, text: str, unit: str | None) -> None:
+    path = tmp_path / "fills.csv"
+    path.write_text(f"ns,side,price,size\n{text},buy,1,1\n")
+    run = read_mapped(path, columns=[f"fills.time_unit={unit}"] if unit else [])
+    assert run.fills.ns.tolist() == [1_767_571_200_250_000_000]
+
+
+def test_a_signed_size_is_a_side_and_a_size(tmp_path: Path) -> None:
+    path = tmp_path / "fills.csv"
+    path.write_text("ns,price,qty\n1767571200000000000,1,-2.5\n1767571200000000001,1,3\n")
+    run = read_mapped(path, columns=["signed_size=qty"])
+    assert run.fills.side.tolist() == [-1, 1]
+    assert run.fills.size_lots.tolist() == [25, 30]
+
+
+def test_fills_without_order_ids_are_fills_of_unknown_orders(tmp_path: Path) -> None:
+    path = tmp_path / "fills.csv"
+    path.write_text("ns,side,price,size\n1767571200000000000,buy,1,1\n")
+    run = read_mapped(path, columns=[])
+    assert run.fills.order_id.tolist() == ["row 1"]
+    law = next(j for j in audit(run).judgements if j.law == "fills_have_orders")
+    assert law.verdict.value == "unknown"
+
+
+def test_a_number_that_is_none_is_a_rejected_row(tmp_path: Path) -> None:
+    path = tmp_path / "fills.csv"
+    path.write_text("ns,side,price,qty\n1767571200000000000,buy,1,nan\n1767571200000000001,buy,1,7\n")
+    run = read_mapped(path, columns=["size=qty", "fills.size_unit=0.01"])
+    assert run.read == {"fills": 2}
+    assert [(r.row, r.field) for r in run.rejected] == [(1, "size")]
+    assert run.fills.size_lots.tolist() == [7]
+
+
+def test_a_tape_and_tops_may_be_mapped_too(tmp_path: Path) -> None:
+    (tmp_path / "fills.csv").write_text("ns,side,price,size\n1767571200000000000,buy,10,1\n")
+    (tmp_path / "prints.csv").write_text("t,p,q,taker\n1767571200000,10,1,S\n")
+    (tmp_path / "book.csv").write_text("t,b,bq,a,aq\n1767571200000,10,1,11.5,2\n")
+    run = read_mapped(
+        tmp_path / "fills.csv",
+        columns=[
+            f"tape={tmp_path / 'prints.csv'}",
+            "tape.ns=t",
+            "tape.price=p",
+            "tape.size=q",
+            "tape.aggressor=taker",
+            "tape.time_unit=ms",
+            f"quotes={tmp_path / 'book.csv'}",
+            *("quotes.ns=t", "quotes.bid=b", "quotes.bid_size=bq", "quotes.ask=a", "quotes.ask_size=aq"),
+            "quotes.time_unit=ms",
+        ],
+    )
+    assert run.has_tape
+    assert run.trades.aggressor.tolist() == [-1]
+    assert run.tops.ask_ticks.tolist() == [115]
+    assert run.instrument.tick_size == Decimal("0.1")
+
+
+def test_a_given_tape_makes_the_grid_as_fine_as_it_needs(table: Path, tmp_path: Path) -> None:
+    tape = tmp_path / "tape.csv"
+    tape.write_text("ns,price,size\n1767571200000000000,100.25,0.125\n")
+    run = read_mapped(table, columns=PAIRS, tape=tape, rules=Rules())
+    assert (run.instrument.tick_size, run.instrument.lot_size) == (Decimal("0.01"), Decimal("0.001"))
+    assert columns(run) == EXPECTED
+    assert run.trades.price_ticks.tolist() == [10025]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "field", "wanted"),
+    [
+        (["price=cost"], "cost", "the column 'cost'"),
+        (["colour=px"], "colour", "one of format"),
+        (["fills.colour=px"], "fills.columns.colour", "one of ns"),
+        (["fills.time_unit=days"], "fills.time_unit", "s or ms"),
+        (["fills.size_unit=0"], "fills.size_unit", "a number > 0"),
+        (["trips.price=px"], "trips", "one of format"),
+        (["price=px", "fills.price=px"], "fills.price", "each name once"),
+        (["price"], "price", "OUR_NAME=THEIR NAME"),
+        (["price="], "price=", "OUR_NAME=THEIR NAME"),
+        (["price=px", "fills.constants.price=3"], "fills.constants.price", "one of them"),
+        (["orders=nowhere.csv"], "file", "a readable file"),
+        (["instrument.step=1"], "instrument.step", "tick_size or lot_size"),
+        (["instrument.tick_size=x"], "instrument.tick_size", "a finite number"),
+        (["rules.colour=red"], "colour", "a known key"),
+        (["format.a=b"], "format.a", "a name that is not a value already"),
+        (["signed_size=amount", "size=amount"], "size", "none beside signed_size"),
+    ],
+)
+def test_a_name_that_nobody_knows_is_a_named_error(table: Path, pairs: list[str], field: str, wanted: str) -> None:
+    mine = {"price", "size", "side", *(pair.partition("=")[0] for pair in pairs)}
+    others = [pair for pair in PAIRS if pair.partition("=")[0] not in mine]
+    with pytest.raises(InputError) as caught:
+        read_mapped(table, columns=[*others, *pairs])
+    assert caught.value.field == field
+    assert wanted in caught.value.wanted
+
+
+def test_a_missing_column_is_a_named_error(table: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        read_mapped(table, columns=[pair for pair in PAIRS if not pair.startswith("price")])
+    assert caught.value.field == "price"
+
+
+def test_a_small_time_without_unit_is_refused_and_not_guessed(table: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        read_mapped(table, columns=PAIRS[:5])
+    assert (caught.value.row, caught.value.field) == (1, "when")
+    assert "fills.time_unit" in caught.value.wanted
+
+
+@pytest.mark.parametrize("cell", ["yesterday", "", "1e400", "1767571200250.0000001"])
+def test_a_time_that_is_none_is_refused(tmp_path: Path, cell: str) -> None:
+    path = tmp_path / "fills.csv"
+    path.write_text(f"ns,side,price,size\n{cell},buy,1,1\n")
+    with pytest.raises(InputError) as caught:
+        read_mapped(path, columns=["fills.time_unit=ms"])
+    assert (caught.value.row, caught.value.field) == (1, "ns")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ('"fillproof-map/1"', '"fillproof-map/2"', "format"),
+        ("[fills]", "[bills]", "bills"),
+        ('file = "executions.csv"', "file = 3", "fills.file"),
+        ('name = "two fills"', "name = 3", "name"),
+        ('ns = "when"', "ns = 3", "fills.columns.ns"),
+        ('submit_ns = "nominal"', 'submit_ns = "sure"', "submit_ns"),
+        ("[orders.words]\n", "[orders.words]\nd.x = 1\n", "orders.words.d"),
+        ('order_id = "oid"\n', "", "order_id"),
+    ],
+)
+def test_a_wrong_map_is_a_named_error(tmp_path: Path, old: str, new: str, field: str) -> None:
+    path = a_map(tmp_path, MAP.replace(old, new))
+    with pytest.raises(InputError) as caught:
+        read_map(path)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("text", ["", "format = 3", "\x00", "format = 'fillproof-run/1'", "[" * 5000])
+def test_other_files_are_no_maps(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "some.toml"
+    path.write_text(text)
+    assert not is_map(path)
+    assert not is_map(tmp_path)
+    assert not is_map(tmp_path / "nothing.toml")
+
+
+def test_a_map_that_cannot_be_kept_is_a_named_error(table: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        write_map(tmp_path / "no" / "where.toml", table=table, columns=PAIRS)
+
+
+def test_orders_from_csv_and_fills_from_parquet_name_each_other(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"ns": np.array([1_767_571_200_000_000_000]), "side": ["buy"], "price": [1], "size": [1]})
+    frame["order_id"] = [7]
+    frame.to_parquet(tmp_path / "fills.parquet")
+    orders = tmp_path / "orders.csv"
+    orders.write_text("order_id,side,price,size,submit_ns\n7,buy,1,1,1767571199000000000\n")
+    run = read_mapped(tmp_path / "fills.parquet", columns=[f"orders={orders}"])
+    assert run.fills.order.tolist() == [0]

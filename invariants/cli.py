@@ -11,14 +11,17 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from invariants.calibrate import calibrate
+from invariants.diagnose import diagnose
 from invariants.replay import replay
 from invariants.verify import verify
 from simcore.errors import InputError
@@ -27,7 +30,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from invariants.auditing import Report
-    from simcore import Instrument
+    from invariants.compare import Comparison
+    from simcore import Instrument, Run
 
 _INTERRUPTED = 130
 
@@ -55,6 +59,76 @@ class _Court(click.Group):
         except Exception:  # noqa: BLE001 - a bug of ours, shown in full; Python's own exit code 1 would read as a verdict
             click.echo(f"{traceback.format_exc()}fillproof: this is a bug in fillproof; nothing was judged", err=True)
             ctx.exit(3)
+
+
+_FILE = click.Path(path_type=Path)
+
+
+def _reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say how a path is read; a command takes them as keywords of ``_Source``."""
+    options = (
+        click.option("--reader", help="Which reader takes the path [default: by its contents]."),
+        click.option("--tape", help="The tape, where the run has none."),
+        click.option("--rules", help="Rules file or preset that the run declares, instead of its own."),
+        click.option(
+            "--map",
+            "maps",
+            multiple=True,
+            metavar="OUR=THEIRS",
+            help="A column of a CSV or Parquet table of any kind, or another line of a map (repeatable).",
+        ),
+        click.option("--save-map", type=_FILE, help="Keep what --map says in a TOML file, a PATH of its own."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """How the paths of a command are read."""
+
+    reader: str | None = None
+    tape: str | None = None
+    rules: str | None = None
+    maps: tuple[str, ...] = ()
+    save_map: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.maps and self.reader is not None:
+            raise click.UsageError("--map names the columns of a table that no reader knows; --reader names a reader")
+        if self.save_map is not None and not self.maps:
+            raise click.UsageError("--save-map keeps what --map says; there is no --map")
+
+    def check(self, *paths: str) -> None:
+        """Refuse to keep one map for several tables."""
+        if self.save_map is not None and len(paths) > 1:
+            raise click.UsageError("--save-map keeps the map of one PATH")
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the contents of a path decide how it is read."""
+        return not self.maps and self.reader in (None, "auto")
+
+    def read(self, path: str) -> Run:
+        """The run at ``path``. Raises ``InputError``."""
+        from invariants.readers import read_run
+
+        if not self.maps:
+            return read_run(path, reader=self.reader, rules=self.rules, tape=self.tape)
+        from invariants.readers.mapping import read_mapped, write_map
+
+        run = read_mapped(path, columns=list(self.maps), rules=self.rules, tape=self.tape)
+        if self.save_map is not None:
+            write_map(self.save_map, table=path, columns=list(self.maps))
+        return run
+
+    def judge(self, path: str, max_findings: int | None = None) -> Report:
+        """The report of the run at ``path``. Raises ``InputError``."""
+        from invariants.auditing import audit as judge
+
+        run = self.read(path)
+        return judge(run) if max_findings is None else judge(run, max_findings=max_findings)
 
 
 def _version() -> str:
@@ -137,18 +211,18 @@ def simulate(
 
 @main.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("--reader", help="Which reader takes PATH [default: by its contents].")
-@click.option("--tape", help="The tape, where the run has none.")
-@click.option("--rules", help="Rules file or preset that the run declares, instead of its own.")
+@_reading_options
+@click.option("--json", "json_path", type=_FILE, help="Write the JSON report (several PATHs: a folder).")
+@click.option("--html", "html_path", type=_FILE, help="Write the report as a page (several PATHs: a folder).")
+@click.option("--sarif", "sarif_path", type=_FILE, help="Write the findings as SARIF 2.1.0, all PATHs in one file.")
+@click.option("--summary", "in_step", is_flag=True, help="Append Markdown to the file named by $GITHUB_STEP_SUMMARY.")
+@click.option("--summary-file", type=_FILE, help="Write the same Markdown to a file.")
 @click.option(
-    "--json", "json_path", type=click.Path(path_type=Path), help="Write the JSON report (several PATHs: a folder)."
+    "--baseline",
+    type=_FILE,
+    help="A JSON report: findings that stand in it do not fail (several PATHs: the folder that --json wrote).",
 )
-@click.option(
-    "--html", "html_path", type=click.Path(path_type=Path), help="Write the report as a page (several PATHs: a folder)."
-)
-@click.option(
-    "--baseline", type=click.Path(path_type=Path), help="A JSON report: findings that stand in it do not fail."
-)
+@click.option("--waivers", "waivers_path", type=_FILE, help="Broken laws that are excused, and until when (TOML).")
 @click.option("--strict", is_flag=True, help="A law that stays unknown is exit code 3.")
 @click.option(
     "--max-findings",
@@ -159,43 +233,122 @@ def simulate(
 )
 def audit(
     paths: tuple[str, ...],
-    reader: str | None,
-    tape: str | None,
-    rules: str | None,
     json_path: Path | None,
     html_path: Path | None,
+    sarif_path: Path | None,
+    in_step: bool,
+    summary_file: Path | None,
     baseline: Path | None,
+    waivers_path: Path | None,
     strict: bool,
     max_findings: int,
+    **reading: Any,
 ) -> None:
     """Hold recorded runs against every law."""
-    from invariants.outcome import exit_code, known, worst
-    from invariants.report import read_report, report_bytes, report_page
+    from invariants.outcome import Policy, worst
+    from invariants.outputs import Files, Said
+    from invariants.report import report_bytes, report_page
+    from invariants.report.as_markdown import step_summary
+    from invariants.report.as_text import clean
+    from invariants.waivers import complaints, read_waivers, today
 
-    before = None if baseline is None else read_report(baseline)
-    codes: dict[str, int] = {}
+    files = Files(paths)
+    for option, target, suffix in (("--json", json_path, ".json"), ("--html", html_path, ".html")):
+        files.check(option, target, suffix)
+    befores = files.baselines(baseline)
+    policy = Policy(today(), None if waivers_path is None else read_waivers(waivers_path), strict)
+    said = Said(sarif_path, step_summary() if in_step else None, summary_file)
+    source = _Source(**reading)
+    source.check(*paths)
+    codes: list[tuple[str, int]] = []
+    seen = []
     console = _console()
-    for path in _each(paths, console):
+    for number, path in enumerate(_each(paths, console)):
         try:
             with _busy(f"judging {path}", alone=len(paths) == 1):
-                report = _judge(path, reader, rules, tape, max_findings)
-            _write(json_path, path, paths, ".json", report_bytes, report)
-            _write(html_path, path, paths, ".html", lambda r: report_page(r).encode(), report)
+                outcome = policy.outcome(path, source.judge(path, max_findings), befores[number])
+            files.write(json_path, number, ".json", report_bytes, outcome.report)
+            files.write(html_path, number, ".html", lambda r: report_page(r).encode(), outcome.report)
         except InputError as error:
             _say_wrong(error)
-            codes[path] = 2
+            codes.append((path, 2))
+            said.unread(path, error)
             continue
-        _show(report, console)
-        for law in known(report, before):
-            console.print(f"{law}: broken as the baseline knows it", highlight=False)
-        codes[path] = exit_code(report, before, strict=strict)
+        _show(outcome.report, console)
+        for line in outcome.lines():
+            console.print(clean(line), highlight=False, markup=False, soft_wrap=True)
+        codes.append((path, outcome.code))
+        seen.append(outcome.seen)
+        said.outcome(outcome)
+    wrong = list(complaints(policy.waivers or (), seen, on=policy.on))
+    said.write(wrong)
     if len(paths) > 1:
         _print_codes(codes)
-    sys.exit(worst(codes.values()))
+    for complaint in wrong:
+        click.echo(clean(complaint))
+    sys.exit(worst([*(code for _, code in codes), *(1 for _ in wrong)]))
+
+
+@main.command()
+@click.argument("source", metavar="SRC")
+@click.option("--out", type=_FILE, required=True, help="Folder of the run bundle.")
+@_reading_options
+def convert(source: str, out: Path, **reading: Any) -> None:
+    """Write the output SRC of any engine as a run bundle."""
+    from invariants.readers.bundle import write_bundle
+
+    with _busy(f"reading {source}"):
+        run = _Source(**reading).read(source)
+        write_bundle(run, out)
+    counts = {"trades": len(run.trades), "tops": len(run.tops), "orders": len(run.orders), "fills": len(run.fills)}
+    counts |= {"positions": len(run.positions), "rows rejected": len(run.rejected)}
+    click.echo(f"{out}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+
+
+@main.command()
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@_reading_options
+@click.option("--json", "json_path", type=_FILE, help="Write the comparison as JSON.")
+def compare(a: str, b: str, json_path: Path | None, **reading: Any) -> None:
+    """Say which laws changed their verdict from A to B.
+
+    A and B are each a recorded run, a JSON report of one, or a folder of such with names in common.
+    Exit codes: 0 no law got worse, 1 one did, 2 wrong input, 3 nothing was judged on either side.
+    """
+    import json
+
+    from invariants.compare import Comparison, page_of, pairs, unpaired
+    from invariants.outcome import worst
+    from invariants.readers import READERS
+    from invariants.report import write_atomically
+
+    def recognised(path: Path) -> bool:
+        return any(reader.recognises(path) for reader in READERS)
+
+    def judge(path: str) -> Mapping[str, Any]:
+        return source.judge(path).to_dict()
+
+    source = _Source(**reading)
+    source.check(a, b)
+    compared = pairs(a, b, recognised) if source.chooses else [(a, b)]
+    done = []
+    for left, right in compared:
+        with _busy(f"judging {left} and {right}"):
+            done.append(Comparison(page_of(left, judge), page_of(right, judge), (left, right)))
+        _show_comparison(done[-1])
+    for path in unpaired(a, b, compared, recognised):
+        click.echo(f"compared with nothing: {path}")
+    if json_path is not None:
+        told = [comparison.to_dict() for comparison in done]
+        write_atomically(json_path, (json.dumps(told[0] if len(told) == 1 else told, indent=1) + "\n").encode())
+    sys.exit(worst(comparison.exit_code for comparison in done))
 
 
 main.add_command(verify)
 main.add_command(replay)
+main.add_command(diagnose)
+main.add_command(calibrate)
 
 
 @main.command()
@@ -207,34 +360,7 @@ def laws(name: str | None) -> None:
     _console().print(catalogue() if name is None else page(name))
 
 
-def _judge(path: str, reader: str | None, rules: str | None, tape: str | None, max_findings: int) -> Report:
-    from invariants.auditing import audit as judge
-    from invariants.readers import read_run
-
-    run = read_run(path, reader=reader, rules=rules, tape=tape)
-    return judge(run, max_findings=max_findings)
-
-
-def _write(
-    target: Path | None,
-    path: str,
-    paths: tuple[str, ...],
-    suffix: str,
-    render: Callable[[Report], bytes],
-    report: Report,
-) -> None:
-    """Write one rendering of a report; with several paths into a folder, each under its place and name."""
-    if target is None:
-        return
-    from invariants.report import write_atomically
-
-    if len(paths) > 1:
-        target.mkdir(parents=True, exist_ok=True)
-        target /= f"{paths.index(path) + 1}-{Path(path).name}{suffix}"
-    write_atomically(target, render(report))
-
-
-def _print_codes(codes: dict[str, int]) -> None:
+def _print_codes(codes: list[tuple[str, int]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -242,9 +368,20 @@ def _print_codes(codes: dict[str, int]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("run", "exit", ""):
         table.add_column(column)
-    for path, code in codes.items():
+    for path, code in codes:
         table.add_row(Text(path), str(int(code)), words[code])
     _console().print(table)
+
+
+def _show_comparison(comparison: Comparison) -> None:
+    console = _console()
+    for line in comparison.lines():
+        click.echo(line)
+    with console.capture() as captured:
+        console.print(comparison.table())
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())  # nothing but text where there is no terminal
+    click.echo(comparison.last_words())
 
 
 def _instrument(tick: str | None, lot: str | None) -> Instrument | None:

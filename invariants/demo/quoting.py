@@ -18,11 +18,13 @@ LIFE_NS = 5_000_000_000
 
 
 @dataclass(slots=True)
-class _Touch:
-    """The best bid and ask in ticks, as far as the tape has told; 0 where it has not."""
+class Touch:
+    """The best bid and ask, as far as the tape has told; 0 where it has not, as for guessed sizes."""
 
     bid_ticks: int = 0
     ask_ticks: int = 0
+    bid_lots: int = 0
+    ask_lots: int = 0
     has_tops: bool = False
 
     def see(self, event: TapeEvent) -> None:
@@ -30,6 +32,7 @@ class _Touch:
         if isinstance(event, TopOfBook):
             self.has_tops = True
             self.bid_ticks, self.ask_ticks = event.bid_ticks, event.ask_ticks
+            self.bid_lots, self.ask_lots = event.bid_lots, event.ask_lots
         elif not self.has_tops:
             self._guess(event.price_ticks, event.aggressor)
 
@@ -45,6 +48,7 @@ class _Touch:
             self.bid_ticks = min(self.bid_ticks or price_ticks, price_ticks - 1)
 
     def best(self, side: Side) -> int:
+        """The touch of ``side`` in ticks, 0 where it is not known."""
         return self.bid_ticks if side is Side.BUY else self.ask_ticks
 
 
@@ -62,7 +66,7 @@ def quotes(
     under rules without expiry (``expires=False``) it is withdrawn instead. Linear in the tape, and
     never ahead of it.
     """
-    touch = _Touch()
+    touch = Touch()
     working: dict[Side, deque[Submit]] = {Side.BUY: deque(), Side.SELL: deque()}
     next_ns = order_id = 0
     for event in tape:

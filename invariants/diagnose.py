@@ -1,0 +1,77 @@
+"""``fillproof diagnose``: who lost the money."""
+
+# ruff: noqa: PLC0415 (as in the command line: --help needs none of it)
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from simcore import InputError
+
+
+@click.command()
+@click.argument("path")
+@click.option("--reader", help="Which reader takes the path [default: by its contents].")
+@click.option("--tape", help="The tape, where the run has none.")
+@click.option("--rules", help="Rules file or preset that the run declares, instead of its own.")
+@click.option(
+    "--horizons", default="5,30,60,300", show_default=True, help="Seconds after the fill, with commas; 30 decides."
+)
+@click.option("--bracket/--no-bracket", default=True, show_default=True, help="Fill the same actions otherwise, too.")
+@click.option("--long-days", type=float, help="Scale the run to a period of so many days.")
+@click.option("--long-pnl", type=float, help="The result of that period, in currency.")
+@click.option("--long-fills", type=float, help="The fills of that period.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the diagnosis as JSON.")
+def diagnose(
+    path: str,
+    reader: str | None,
+    tape: str | None,
+    rules: str | None,
+    horizons: str,
+    bracket: bool,
+    long_days: float | None,
+    long_pnl: float | None,
+    long_fills: float | None,
+    json_path: Path | None,
+) -> None:
+    """Say of the run at PATH who lost the money: A adverse selection, B the simulator, C the strategy's logic.
+
+    Exit codes: 0 no law is broken, whatever the verdict; 1 one is (B); 2 wrong input; 3 there was nothing
+    to judge.
+    """
+    import json
+
+    from rich.console import Console
+
+    from invariants.diagnosis import diagnose as examine
+    from invariants.diagnosis import diagnosis_dict, diagnosis_text, print_diagnosis
+    from invariants.readers import read_run
+    from invariants.report import write_atomically
+
+    if long_days is None and (long_pnl is not None or long_fills is not None):
+        raise click.UsageError("--long-pnl and --long-fills are of a long period: say --long-days")
+    seconds = _horizons(horizons)
+    run = read_run(path, reader=reader, rules=rules, tape=tape)
+    found = examine(
+        run, horizons_s=seconds, bracket=bracket, long_days=long_days, long_pnl=long_pnl, long_fills=long_fills
+    )
+    if sys.stdout.isatty():
+        print_diagnosis(found, Console())
+    else:
+        click.echo(diagnosis_text(found), nl=False)
+    if json_path is not None:
+        text = json.dumps(diagnosis_dict(found), indent=1, allow_nan=False) + "\n"
+        write_atomically(json_path, text.encode())
+    sys.exit(found.exit_code)
+
+
+def _horizons(text: str) -> list[float]:
+    """Numbers with commas between. Raises ``InputError``."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        wanted = "seconds with commas between, as 5,30,60,300"
+        raise InputError(file="command line", field="horizons", got=text, wanted=wanted) from None

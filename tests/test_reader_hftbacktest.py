@@ -377,7 +377,11 @@ def test_the_partly_filling_exchange_loses_executions_on_the_way_to_the_account(
     assert bool((run.fills.ns == run.fills.ns_to).all())
     found = {j.law: j for j in audit(run).judgements}
     failed = {law: j.failed for law, j in found.items() if j.verdict is Verdict.FAIL}
-    assert failed == {"position_sums_fills": 1093, "totals_reconcile": 2}
+    assert failed == {"position_sums_fills": 1093, "totals_reconcile": 2, "fills_have_trades": 1}
+    # a taking order of 5.00 at the best offer, which was 1.39
+    assert "order '1671' BUY 500 lots at 361680" in str(found["fills_have_trades"].findings[0]).replace(
+        "order 1671", "order '1671'"
+    )
     first = found["position_sums_fills"].findings[0]
     assert "position_lots=-868, but should be -1000" in str(first)
 

@@ -521,7 +521,14 @@ def test_real_outputs_are_read_whole(
 ) -> None:
     folder = SHARED / f"nautilus-{name}"
     run = read_nautilus(folder)
-    assert run.read == {"order_events": events, "orders": orders, "fills": fills}
+    assert {name: run.read[name] for name in ("order_events", "orders", "fills")} == {
+        "order_events": events,
+        "orders": orders,
+        "fills": fills,
+    }
+    # the reports beside the events, and the snapshots of positions
+    assert (run.read["orders_report"], run.read["fills_report"]) == (orders, fills)
+    assert run.read["positions_report"] > 0
     assert (len(run.orders), len(run.fills), len(run.rejected)) == (orders, fills, 0)
     assert pd.Series(run.orders.end).value_counts().to_dict() == ends
     assert run.reported["position"] == Decimal(position)

@@ -55,10 +55,15 @@ def fills_have_trades(run: Run) -> Ruling:
         if run.fills.trade_seq[row] != ABSENT:
             want = f"{want}, tape place {run.fills.trade_seq[row]}"
         story = f"{let_order(run, i)} {then_fill(run, row)} Yet {at}."
-        return Claim("ns", int(run.fills.ns[row]), want, "only a trade fills", story)
+        because = "only a trade fills"
+        if row in thin:
+            because = "the best quote that stood before was smaller than the fill, and only a trade fills"
+        return Claim("ns", int(run.fills.ns[row]), want, because, story)
 
     why = reasons(run)[rows]
-    why[(why == "book_standing") & overdrawn(run, rows)] = "book_thin"
+    lacking = (why == "book_standing") & overdrawn(run, rows)
+    why[lacking] = "book_thin"
+    thin = set(rows[lacking].tolist())
     return rule_on("fills", rows, broken, tell, undecided=found.perhaps[rows], reason=_UNKNOWN_SIDE, kinds=why)
 
 

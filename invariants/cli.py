@@ -157,14 +157,17 @@ def main() -> None:
     help="Folder for the run, its markers and the reports.",
 )
 def demo(out: Path) -> None:
-    """Simulate a SYNTHETIC day with a plain maker, audit it, and show the report."""
+    """Let the origin's maker quote a SYNTHETIC day, audit and diagnose the run, write the report."""
     from invariants.demo.show import show
+    from invariants.diagnosis import diagnosis_text, sweep_text
 
-    with _busy("a synthetic day: quoting, filling, judging"):
-        report = show(out)
-    _show(report, _console())
+    with _busy("a synthetic day: quoting, filling, judging, diagnosing"):
+        shown = show(out)
+    _show(shown.report, _console())
+    click.echo(diagnosis_text(shown.diagnosis), nl=False)
+    click.echo(sweep_text(shown.sweep, shown.report.run.instrument), nl=False)
     click.echo(f"\nThe tape is synthetic. Written: {out}/run, {out}/markers, {out}/report.json, {out}/report.html")
-    sys.exit(report.exit_code())
+    sys.exit(shown.report.exit_code())
 
 
 @main.command()

@@ -16,7 +16,8 @@ import pytest
 from invariants.auditing import Report, audit
 from invariants.demo import tape
 from invariants.demo.quoting import quotes
-from invariants.demo.show import demo_run, show
+from invariants.demo.show import Shown, demo_play, run_of, show
+from invariants.diagnosis import diagnosis_text
 from invariants.ends import End, order_ends
 from invariants.readers import read_run
 from invariants.verdict import Verdict
@@ -161,26 +162,50 @@ def test_the_cap_takes_away_the_order_that_it_blocks(sizing: str, trade_lots: in
     assert order_ends(scenario, reference(scenario)) == ends
 
 
-def test_the_demo_run_gives_every_law_something_to_judge() -> None:
-    run = demo_run()
+def test_the_demo_s_day_exercises_the_origin_s_rules() -> None:
+    run = run_of(demo_play())
     ends = Counter(run.orders.end.tolist())
-    assert min(ends[word] for word in ("filled", "cancelled", "expired")) > 1000
-    assert max(Counter(run.fills.trade_seq.tolist()).values()) > 1
+    assert min(ends[word] for word in ("filled", "cancelled", "expired")) > 500
     assert abs(run.positions.position_lots).max() == run.rules.position_cap_lots
+    assert run.rules.initial_position_lots == run.rules.position_cap_lots
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Shown]:
     folder = tmp_path_factory.mktemp("shown") / "demo"
     return folder, show(folder)
 
 
+@pytest.fixture(scope="module")
+def shown(whole: tuple[Path, Shown]) -> tuple[Path, Report]:
+    return whole[0], whole[1].report
+
+
+def test_the_demo_ends_with_the_verdict_of_adverse_selection(whole: tuple[Path, Shown]) -> None:
+    """The laws hold, the drift exceeds the half-spread, and the bracket and the sweep stand beside it."""
+    diagnosis, sweep = whole[1].diagnosis, whole[1].sweep
+    assert diagnosis.verdict == "A"
+    text = diagnosis_text(diagnosis)
+    for words in (
+        "horizon  BUY avg  SELL avg  combined per unit  combined bps",
+        "queue-aware",
+        "through",
+        "not the problem",
+    ):
+        assert words in text
+    assert [row.value for row in sweep.rows] == [0, 1, 2, 3]
+    fills = [row.fills for row in sweep.rows]
+    assert fills == sorted(fills, reverse=True)
+
+
 def test_the_demo_writes_run_markers_and_reports_and_every_law_that_applies_holds(shown: tuple[Path, Report]) -> None:
     folder, report = shown
-    assert report.exit_code(strict=True) == 0
+    assert report.exit_code() == 0
     for judgement in report.judgements:
-        assert judgement.verdict in (Verdict.PASS, Verdict.NOT_APPLICABLE), judgement
-        assert judgement.judged > 0 or judgement.verdict is Verdict.NOT_APPLICABLE
+        # it quotes once on a side, so no trade ever meets two of its orders
+        allowed = Verdict.UNKNOWN if judgement.law == "priority_is_respected" else Verdict.PASS
+        assert judgement.verdict in (allowed, Verdict.NOT_APPLICABLE), judgement
+        assert judgement.judged > 0 or judgement.verdict is not Verdict.PASS
     for name in ("run/run.toml", "markers/markers.jsonl", "markers/backtest.json", "report.json", "report.html"):
         assert (folder / name).is_file()
     assert "synthetic" in json.loads((folder / "report.json").read_bytes())["name"]
@@ -202,8 +227,7 @@ def test_the_markers_alone_with_the_tape_break_no_law_either(shown: tuple[Path, 
     folder, whole = shown
     report = audit(read_run(folder / "markers", tape=folder / "run/tape.parquet"))
     unknown = {j.law for j in report.judgements if j.verdict is Verdict.UNKNOWN}
-    # markers do not say which of several prints of one instant filled an order
-    assert (report.exit_code(), unknown) == (0, {"priority_is_respected", "crossed_orders_fill"})
+    assert (report.exit_code(), unknown) == (0, {"priority_is_respected"})
     for law in ("latency_is_respected", "fills_have_trades", "position_stays_within_cap"):
         assert report[law].judged == whole[law].judged
 

@@ -1,42 +1,71 @@
-"""``fillproof demo``: a synthetic day, a maker, the reference simulator, the court; all in one folder."""
+"""``fillproof demo``: a synthetic day, a maker that loses, the court, the diagnosis; all in one folder."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invariants.auditing import audit
 from invariants.demo import tape
+from invariants.demo.maker import Maker, Played, play
 from invariants.demo.markers import write_markers
+from invariants.diagnosis import Diagnosis, Sweep, diagnose, maker_sweep
 from invariants.readers import read_run
 from invariants.readers.bundle import write_bundle
 from invariants.report import report_bytes, report_page, write_atomically
-from invariants.simulate import QUOTE_UNITS, maker_run
+from invariants.simulate import logged_run
 from simcore import InputError, Rules, Run
 
 if TYPE_CHECKING:
     from invariants.auditing import Report
 
-
-def demo_run() -> Run:
-    """The maker's day on the synthetic tape, under the origin's rules."""
-    rules = Rules.load("origin", instrument=tape.INSTRUMENT)
-    size_lots = tape.INSTRUMENT.lots(QUOTE_UNITS)
-    return maker_run(tape.day(), rules, tape.INSTRUMENT, size_lots=size_lots, name=tape.NAME)
+OFFSETS_BPS = (0, 1, 2, 3)
+"""What the origin report proposes to sweep."""
 
 
-def show(out: str | Path) -> Report:
-    """Write run, markers and reports into ``out``; the report is of the files, as anybody would audit them."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the demo has to show: the court's report, the diagnosis, and the sweep of the quotes' offset."""
+
+    report: Report
+    diagnosis: Diagnosis
+    sweep: Sweep
+
+
+def demo_rules() -> Rules:
+    """The origin's rules on the instrument of the synthetic tape."""
+    return Rules.load("origin", instrument=tape.INSTRUMENT)
+
+
+def demo_play(maker: Maker | None = None) -> Played:
+    """The inside-spread maker's day on the synthetic tape."""
+    return play(tape.day(), demo_rules(), tape.INSTRUMENT, maker)
+
+
+def run_of(played: Played) -> Run:
+    """Its run, with all that an engine logs."""
+    return logged_run(played.scenario, played.fills, tape.INSTRUMENT, name=tape.NAME)
+
+
+def show(out: str | Path) -> Shown:
+    """Write run, markers and reports into ``out``; they are judged from the files, as anybody would."""
     folder = Path(out)
     for part in ("run", "markers"):
         _make(folder / part)
-    run = demo_run()
+    played = demo_play()
+    run = run_of(played)
     write_bundle(run, folder / "run")
-    write_markers(run, folder / "markers")
-    report = audit(read_run(folder / "run"))
+    write_markers(run, folder / "markers", reasons=played.reasons)
+    read = read_run(folder / "run")
+    report = audit(read)
+    diagnosis = diagnose(read, report=report)
+    changes = [{"offset_bps": Decimal(bps)} for bps in OFFSETS_BPS]
+    sweep = maker_sweep(Maker(), changes, lambda maker: run_of(demo_play(maker)), parameter="offset, bps")
     write_atomically(folder / "report.json", report_bytes(report))
     write_atomically(folder / "report.html", report_page(report).encode())
-    return report
+    return Shown(report, diagnosis, sweep)
 
 
 def _make(folder: Path) -> None:

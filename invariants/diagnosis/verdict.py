@@ -7,9 +7,9 @@
 4. **A** if, at the reference horizon, the drift is against us and exceeds the half-spread, each with an
    interval that excludes zero, no pattern is part of the loss or unknown, and the fills carry at least a
    quarter of what trading lost (if it lost), by then or by the longest horizon in a tenth of the tape.
-   The drift counts from the fill, or from when the maker last had a say, since a mid that moves while
-   no quote can be moved is the taker's doing, too.
-5. **undecided** otherwise; *no loss* is one of its reasons.
+5. **undecided** otherwise; *no loss* is one of its reasons. Where the mid went against a quote before the
+   fill, while it could not be moved any more, it leans to A: that may be the taker's doing, or the feed's
+   (a book that is published before its trades).
 """
 
 from __future__ import annotations
@@ -98,6 +98,9 @@ class _Case:
             return Conclusion(UNDECIDED, "mostly inventory", reason, evidence)
         if adverse:
             return Conclusion(A, "adverse selection", adverse, evidence)
+        before = "" if suspects else self._moved_before()
+        if before:
+            return Conclusion(UNDECIDED, "moved before the fill", before, evidence, leans=A)
         return Conclusion(UNDECIDED, *self._why_not(suspects), evidence)
 
     def _guilty(self) -> list[Pattern]:
@@ -107,21 +110,27 @@ class _Case:
     def _adverse(self) -> str:
         """Why this is adverse selection; empty where it is not."""
         m, w = self.markout, self.words
-        if m.combined is None or m.drift is None or m.half_spread is None or not m.combined.is_negative:
+        if m.combined is None or m.drift is None or m.half_spread is None:
+            return ""
+        if not (m.combined.is_negative and m.drift.is_negative and m.half_spread.mean > 0):
             return ""
         lost = f"{w.estimate(m.combined)} per unit ({bps(m.bps)} bps)"
-        after = seconds(m.horizon_ns)
-        if m.drift.is_negative and m.half_spread.mean > 0:
-            return (
-                f"the fills earn {w.distance(m.half_spread.mean)} of half-spread per unit, then the mid goes "
-                f"{w.distance(m.drift.mean)} against them within {after}: {lost}"
-            )
+        return (
+            f"the fills earn {w.distance(m.half_spread.mean)} of half-spread per unit, then the mid goes "
+            f"{w.distance(m.drift.mean)} against them within {seconds(m.horizon_ns)}: {lost}"
+        )
+
+    def _moved_before(self) -> str:
+        """How the mid went against the quotes while they could not be moved; empty where it did not."""
+        m, w = self.markout, self.words
+        if m.combined is None or m.half_spread is None or not m.combined.is_negative:
+            return ""
         if m.last_say is None or m.after_it is None or m.last_say.mean <= 0 or not m.after_it.is_negative:
             return ""
         return (
             f"the quotes were {w.distance(m.last_say.mean)} per unit from the mid when they could last be moved; "
-            f"{after} after the fill the mid has gone {w.distance(m.after_it.mean)} against them, "
-            f"{w.distance(m.last_say.mean - m.half_spread.mean)} of it before the fill: {lost}"
+            f"{seconds(m.horizon_ns)} after the fill the mid has gone {w.distance(m.after_it.mean)} against them, "
+            f"{w.distance(m.last_say.mean - m.half_spread.mean)} of it before the fill"
         )
 
     def _share_of_loss(self) -> float:

@@ -32,6 +32,9 @@ def write_bundle(run: Run, path: str | Path) -> None:
     foreign files in it. Raises ``InputError``.
     """
     target = Path(path)
+    if run.claims:
+        wanted = "a run: a bundle has no place for claims, which are audited as they are"
+        raise InputError(file=str(target), field="claims", got=f"{len(run.claims)} published figures", wanted=wanted)
     _check_target(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))

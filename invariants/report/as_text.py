@@ -91,10 +91,12 @@ def _broken(law: Mapping[str, Any], shown: int) -> RenderableType:
     lines: list[RenderableType] = [
         Text.assemble((law["law"], "bold red"), f": {law['failed']:,} of {law['judged']:,} rows", _also(law))
     ]
-    for finding in law["findings"][:shown]:
+    # figures that contradict each other are few, and each is another one
+    told = [f for k, f in enumerate(law["findings"]) if k < shown or f["table"] == "reported"]
+    for finding in told:
         lines.append(Padding(Text(clean(finding["message"]), style="bold"), (0, 0, 0, 2)))
         lines.append(Padding(Text(clean(finding["story"])), (0, 0, 0, 4)))
-    more = law["failed"] - len(law["findings"][:shown])
+    more = law["failed"] - len(told)
     if more > 0:
         lines.append(Padding(Text(f"and {more:,} more", style="bright_black"), (0, 0, 0, 2)))
     return Group(*lines)

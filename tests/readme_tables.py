@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,13 +16,17 @@ from fixtures.faults import FAULTS  # noqa: E402
 from fixtures.faults.classes import INEXPRESSIBLE  # noqa: E402
 from fixtures.faults.records import RECORD_FAULTS  # noqa: E402
 from fixtures.honest import HONEST  # noqa: E402
+from invariants import Report, Verdict, audit  # noqa: E402
 from invariants.laws import LAWS  # noqa: E402
+from invariants.readers import read_run  # noqa: E402
 from invariants.relations import RELATIONS  # noqa: E402
 from invariants.tapes.exhaustive import EXHAUSTIVE_RULES  # noqa: E402
 from simcore import Rules  # noqa: E402
-from simcore.rules import DIALS  # noqa: E402
+from simcore.rules import DIALS, presets  # noqa: E402
 
 README = ROOT / "README.md"
+ENGINES = ROOT.parent / "shared" / "engines"
+"""What engines wrote of one tape. It is no part of the suite: where it is absent, its table stays as it is."""
 PLAIN = Rules(latency_ns=0, ttl_ns=None, position_cap_lots=None)
 
 
@@ -59,16 +64,72 @@ def classes() -> str:
     return _table(("class", "why"), *((f"`{name}`", why) for name, why in INEXPRESSIBLE.items()))
 
 
+def profiles() -> str:
+    rows = []
+    for name in presets():
+        if name == "origin":  # no engine's
+            continue
+        rules = Rules.load(name)
+        kinds: dict[str, list[str]] = {}
+        for deviation in sorted(rules.documented):
+            law, kind = deviation.split(".")
+            kinds.setdefault(law, []).append(kind)
+        documented = "; ".join(f"{law}: {', '.join(found)}" for law, found in kinds.items())
+        rows.append((f"`{name}`", _first_sentence(name), documented or "-", ", ".join(sorted(rules.undeclared)) or "-"))
+    return _table(("preset", "engine and mode", "by model", "undeclared"), *rows)
+
+
+def _first_sentence(preset: str) -> str:
+    """What the comment at the head of a preset says first."""
+    text = (files("simcore") / "presets" / f"{preset}.toml").read_text(encoding="utf-8")
+    head = re.match(r"(?:#.*\n)+", text)
+    assert head, preset
+    return re.split(r"\.\s", head[0].replace("\n#", " ").lstrip("# "))[0].replace("  ", " ").rstrip(".\n")
+
+
+def engine_outputs() -> list[Path]:
+    """The outputs in ``ENGINES``: each a folder, or one file."""
+    found = [path for folder in sorted(ENGINES.iterdir()) if folder.is_dir() for path in sorted(folder.iterdir())]
+    return [path for path in found if path.parent.name != "tape"]
+
+
+def compliance() -> str:
+    reports = [audit(read_run(path, tape=ENGINES / "tape")) for path in engine_outputs()]
+    head = [f"{r.run.engine} {r.run.engine_version}".strip() + f"<br>{_variant(r.run.name)}" for r in reports]
+    counts = ("orders, fills", *(f"{len(r.run.orders):,}, {len(r.run.fills):,}" for r in reports))
+    rows = [(f"`{law.name}`", *(_cell(report, law.name) for report in reports)) for law in LAWS]
+    return _table(("law", *head), counts, *rows)
+
+
+def _variant(name: str) -> str:
+    return re.sub(r"backtest-result-[\d_-]+", "", name) or "backtest-result"
+
+
+def _cell(report: Report, law: str) -> str:
+    judgement = report[law]
+    if judgement.verdict is Verdict.NOT_APPLICABLE:
+        return "-"
+    if judgement.verdict is Verdict.FAIL:
+        return f"**fail {judgement.failed:,}**"
+    said = judgement.verdict.value
+    return f"{said}, {judgement.by_model:,} by model" if judgement.by_model else said
+
+
 def generated() -> dict[str, str]:
     """What stands between each pair of markers."""
-    tables = {"laws": laws(), "relations": relations(), "perft": perft(), "classes": classes()}
+    tables = {"laws": laws(), "relations": relations(), "perft": perft(), "classes": classes(), "profiles": profiles()}
     counts = {"fault-count": len(FAULTS), "record-count": len(RECORD_FAULTS), "honest-count": len(HONEST)}
     return {name: f"\n{text}\n" for name, text in tables.items()} | {name: str(n) for name, n in counts.items()}
 
 
-def renewed(text: str) -> str:
-    """README.md with every generated part renewed."""
-    for name, inner in generated().items():
+def from_engines() -> dict[str, str]:
+    """The part that needs what engines wrote; nothing where that is absent."""
+    return {"compliance": f"\n{compliance()}\n"} if ENGINES.is_dir() else {}
+
+
+def renewed(text: str, parts: dict[str, str]) -> str:
+    """README.md with ``parts`` renewed, each between its markers."""
+    for name, inner in parts.items():
         pattern = re.compile(rf"(<!-- {name} -->).*?(<!-- /{name} -->)", re.DOTALL)
         assert len(pattern.findall(text)) == 1, name
         text = pattern.sub(lambda found, inner=inner: f"{found[1]}{inner}{found[2]}", text)
@@ -76,4 +137,4 @@ def renewed(text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(renewed(README.read_text(encoding="utf-8")), encoding="utf-8")
+    README.write_text(renewed(README.read_text(encoding="utf-8"), {**generated(), **from_engines()}), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
 import shlex
@@ -11,35 +12,53 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from readme_tables import README, ROOT, renewed
+from readme_files import write_readme_files
+from readme_tables import ENGINES, README, ROOT, from_engines, generated, renewed
+from recipes import RECIPES, export_lines
 
 from invariants.laws import LAWS
+from invariants.readers import read_run
 from invariants.relations import RELATIONS
+from invariants.waivers import read_waivers
 from simcore import Rules
 from simcore.rules import read_toml
 
 TEXT = README.read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-TAPE = """ns,price,size,side
-0,100,1,buy
-1000000000,99,1,sell
-4000000000,101,2,buy
-4300000000,98,2,sell
-9000000000,101,1,buy
-9400000000,99,5,sell
-"""
+NAMED = {name: body for _, body in BLOCKS for name in re.findall(r"\A# ([\w-]+\.(?:py|toml))$", body, re.MULTILINE)}
+"""Blocks that begin with the name of a file: the other blocks find it there."""
 
 
 def blocks(kind: str) -> list[str]:
     return [body for language, body in BLOCKS if language == kind]
 
 
+def python_blocks() -> list[str]:
+    """Without the recipes, which need their engines: ``test_recipes`` runs them."""
+    exported = {export_lines(recipe) for recipe in RECIPES}
+    return [block for block in blocks("python") if block not in exported]
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Path:
+    """A folder with every file that the README names."""
+    write_readme_files(tmp_path)
+    for name, body in NAMED.items():
+        (tmp_path / name).write_text(body, encoding="utf-8")
+    return tmp_path
+
+
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
-    assert {language for language, _ in BLOCKS} == {"sh", "text", "python", "console", "toml"}
+    assert {language for language, _ in BLOCKS} == {"sh", "text", "python", "console", "toml", "yaml"}
 
 
 def test_tables_are_the_catalogues() -> None:
-    assert renewed(TEXT) == TEXT, "run: python tests/readme_tables.py"
+    assert renewed(TEXT, generated()) == TEXT, "run: python tests/readme_tables.py"
+
+
+@pytest.mark.skipif(not ENGINES.is_dir(), reason="what engines wrote, ../shared/engines, is not here")
+def test_compliance_table_is_what_the_audit_says() -> None:
+    assert renewed(TEXT, from_engines()) == TEXT, "run: python tests/readme_tables.py"
 
 
 def test_counts_in_prose_are_true() -> None:
@@ -55,26 +74,48 @@ def test_ci_runs_the_two_commands() -> None:
     assert re.search(rf"^{re.escape(tests)}$", script, re.MULTILINE)
 
 
-@pytest.mark.parametrize("block", blocks("python"), ids=lambda b: b.splitlines()[0])
+@pytest.mark.parametrize("block", python_blocks(), ids=lambda b: b.splitlines()[0])
 def test_python_runs(block: str, tmp_path: Path) -> None:
     path = tmp_path / "block.py"
     path.write_text(block, encoding="utf-8")
     runpy.run_path(str(path))
 
 
-@pytest.mark.parametrize("block", blocks("toml"), ids=lambda b: b.splitlines()[0])
-def test_toml_is_a_run(block: str, tmp_path: Path) -> None:
-    path = tmp_path / "run.toml"
-    path.write_text(block, encoding="utf-8")
-    head = read_toml(path)
+def test_toml_files_are_those_that_are_tested() -> None:
+    assert {name for name in NAMED if name.endswith(".toml")} == {block.split()[1] for block in blocks("toml")}
+    named = {"run.toml", "my-engine.toml", "two-tables.toml", "claims.toml", "waivers.toml"}
+    assert {block.split()[1] for block in blocks("toml")} == named
+
+
+def test_toml_of_a_run_is_one(room: Path) -> None:
+    head = read_toml(room / "run.toml")
     assert head["format"] == "fillproof-run/1"
     assert Rules.from_dict(head["rules"]).cross == "through"
+
+
+def test_toml_of_rules_goes_on_top_of_its_preset(room: Path) -> None:
+    rules, preset = Rules.load(room / "my-engine.toml"), Rules.load("bar-next-open")
+    assert preset.documented.items() < rules.documented.items()
+    assert rules.ttl_ns == 60 * 10**9
+    assert set(rules.sources) - set(preset.sources) == {"ttl_ns"}
+
+
+def test_toml_of_a_map_reads_its_tables(room: Path) -> None:
+    run = read_run(room / "two-tables.toml")
+    assert (len(run.fills), len(run.orders), len(run.rejected)) == (2, 2, 0)
+    assert run.fills.order_id.tolist() == [7, 8]
+
+
+def test_toml_of_waivers_is_one(room: Path) -> None:
+    first, second = read_waivers(room / "waivers.toml")
+    assert first.failed == 3
+    assert second.case == room / "cases" / "equals_reference-a519604cd38b.case.json"
 
 
 def test_the_picture_is_of_the_fill_below_it() -> None:
     """The numbers of the picture are those of the Python block that audits it."""
     [picture] = blocks("text")
-    code = blocks("python")[0]
+    code = python_blocks()[0]
     assert {"300,000,000", "299,999,999"} <= set(re.findall(r"\d{1,3}(?:,\d{3})+", picture))
     assert code.count("299_999_999") == 2
     arrival, submit = picture.splitlines()[2].index("arrival"), picture.splitlines()[2].index("submit")
@@ -83,22 +124,38 @@ def test_the_picture_is_of_the_fill_below_it() -> None:
 
 
 @pytest.mark.parametrize("block", blocks("console"), ids=lambda b: b.splitlines()[0])
-def test_console_says_what_is_shown(block: str, tmp_path: Path) -> None:
+def test_console_says_what_is_shown(block: str, room: Path) -> None:
     """Each command runs; each line shown appears in its output, in order; `...` stands for any lines."""
-    for code in blocks("python"):
-        named = re.match(r"# (\w+\.py)\n", code)
-        if named:
-            (tmp_path / named[1]).write_text(code, encoding="utf-8")
-    (tmp_path / "tape.csv").write_text(TAPE, encoding="utf-8")
     starts = [m.start() for m in re.finditer(r"^\$ ", block, re.MULTILINE)] + [len(block)]
     for begin, end in pairwise(starts):
         command, *shown = block[begin:end].rstrip("\n").split("\n")
-        words = shlex.split(command.removeprefix("$ "))
-        assert words[0] == "fillproof"
-        run = [sys.executable, "-c", "from invariants.cli import main; main()", *words[1:]]
-        said = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
+        said = fillproof(command.removeprefix("$ "), room)
         assert said.returncode in (0, 1), said.stderr
         rest = said.stdout.splitlines()
         for line in (line for line in shown if line != "..."):
             assert line in rest, f"{line!r} is not in the rest of\n{said.stdout}"
             rest = rest[rest.index(line) + 1 :]
+
+
+def test_workflow_steps_run(room: Path) -> None:
+    """The commands of the workflow, with no waiver, on two runs; it uploads the file that they write."""
+    [block] = blocks("yaml")
+    [command] = re.findall(r"run: (fillproof .+)$", block, re.MULTILINE)
+    (room / "waivers.toml").write_text("", encoding="utf-8")
+    (room / "tape").mkdir()
+    (room / "tape.csv").rename(room / "tape" / "tape.csv")
+    for name in ("monday", "tuesday"):
+        assert fillproof(f"fillproof simulate tape/tape.csv --out runs/{name} --size 2", room).returncode == 0
+    command = command.replace("runs/*", "runs/monday runs/tuesday")
+    said = fillproof(command, room, GITHUB_STEP_SUMMARY=str(room / "step.md"))
+    assert said.returncode == 0, said.stdout + said.stderr
+    [written] = re.findall(r"sarif_file: ([\w.]+)", block)
+    assert (room / written).exists()
+    assert "tuesday" in (room / "step.md").read_text(encoding="utf-8")
+
+
+def fillproof(command: str, room: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    words = shlex.split(command)
+    assert words.pop(0) == "fillproof"
+    run = [sys.executable, "-c", "from invariants.cli import main; main()", *words]
+    return subprocess.run(run, cwd=room, env={**os.environ, **environment}, capture_output=True, text=True, check=False)

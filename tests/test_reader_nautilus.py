@@ -13,7 +13,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from invariants.laws import law_named
 from invariants.readers.nautilus import is_nautilus, read_nautilus
+from invariants.verdict import Verdict
 from simcore import InputError, Run
 from simcore.rules import presets
 from simcore.run import ABSENT
@@ -538,3 +540,13 @@ def test_real_outputs_are_read_whole(
     alone = read_nautilus(report)
     for column in ("ns", "order_id", "price_ticks", "size_lots", "fee"):
         assert getattr(alone.fills, column).tolist() == getattr(run.fills, column).tolist(), column
+
+
+def test_a_report_of_no_fills_is_the_blank_that_pandas_writes(tmp_path: Path) -> None:
+    """``generate_fills_report().to_csv()`` of a run that never filled."""
+    folder = write_reports(tmp_path / "run", form="csv")
+    (folder / "fills.csv").write_text('""\n', encoding="utf-8")
+    run = read_nautilus(folder, rules="nautilus-l1")
+    assert (len(run.fills), run.read["fills"], len(run.orders)) == (0, 0, 2)
+    # and yet the orders say that they were filled
+    assert law_named("orders_are_conserved").judge(run).verdict is Verdict.FAIL

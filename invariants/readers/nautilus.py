@@ -32,7 +32,7 @@ import pyarrow.parquet as pq
 
 from invariants.readers.engine_run import Output, run_of
 from invariants.readers.nautilus_events import TABLE, fold_events
-from invariants.readers.nautilus_reports import fills_of, orders_of, totals_of
+from invariants.readers.nautilus_reports import fills_of, nothing_of, orders_of, totals_of
 from invariants.readers.parameters import Parameters, parameters_of
 from invariants.readers.sources import Sources
 from invariants.readers.tables import SUFFIXES, frame_from_bytes
@@ -47,6 +47,9 @@ NS_OF_MS = 1_000_000
 _EVENT = frozenset({"type", "trader_id", "client_order_id"})
 _REPORT = frozenset({"trader_id", "client_order_id", "venue_order_id", "strategy_id"})
 _FIRST_BYTES = 2**20
+_BLANK = b'""'
+"""What pandas writes of a table without rows and columns: the report of what never happened."""
+
 _TRANSIENT_OVERRIDE = (1, 222)
 """The release that let trades fill the orders that they cross (its notes: transient bid/ask override)."""
 
@@ -125,7 +128,8 @@ class _Folder:
             file = self.path / f"{name}{suffix}"
             if file.exists():
                 self.files[name] = str(file)
-                frame = frame_from_bytes(self.data(file), file=str(file))
+                data = self.data(file)
+                frame = nothing_of(name) if data.strip() == _BLANK else frame_from_bytes(data, file=str(file))
                 self.rows[f"{name}_report"] = len(frame)
                 return read(frame, file=str(file))
         return None

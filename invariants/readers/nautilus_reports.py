@@ -33,6 +33,13 @@ ENDS = {
 SIDES = {"BUY": 1, "SELL": -1}
 POSITION_SIDES = {"LONG": 1, "SHORT": -1, "FLAT": 0}
 
+NAMES = {
+    "orders": ("client_order_id", "type", "side", "quantity", "price", "status", "ts_init", "ts_last"),
+    "fills": ("client_order_id", "trade_id", "order_side", "order_type", "last_qty", "last_px", "ts_event"),
+    "positions": ("side", "quantity", "is_snapshot"),
+}
+"""The columns of each report that are read."""
+
 ORDER_COLUMNS = ("order_id", "side", "price", "size", "submit_ns", "end_ns", "end", "row")
 
 
@@ -45,9 +52,14 @@ class Report:
     ttl_ns: str | None = None
 
 
+def nothing_of(report: str) -> pd.DataFrame:
+    """A report of this name without rows."""
+    return pd.DataFrame({name: pd.Series([], dtype=object) for name in NAMES[report]})
+
+
 def orders_of(frame: pd.DataFrame, *, file: str) -> Report:
     """The orders, in the order of their submission."""
-    rows = _rows(frame, file, ("client_order_id", "type", "side", "quantity", "price", "status", "ts_init", "ts_last"))
+    rows = _rows(frame, file, NAMES["orders"])
     records = sorted((_order(row) for row in rows), key=lambda record: record[4])
     lasting = all(not _expires(row) for row in rows)
     return Report(frame_of(ORDER_COLUMNS, records), ttl_ns="none" if lasting else None)
@@ -71,11 +83,10 @@ def _expires(row: Row) -> bool:
 
 def fills_of(frame: pd.DataFrame, *, file: str) -> Report:
     """The fills, in order of time; a repeated trade id is rejected."""
-    names = ("client_order_id", "trade_id", "order_side", "order_type", "last_qty", "last_px", "ts_event")
     seen: set[str] = set()
     records: list[tuple[tuple[int, int, int], tuple[Any, ...]]] = []
     rejected: list[Rejected] = []
-    for row in _rows(frame, file, names):
+    for row in _rows(frame, file, NAMES["fills"]):
         row.check_limit("order_type")
         trade_id = row.text("trade_id")
         if trade_id in seen:
@@ -121,7 +132,7 @@ def totals_of(
 def _position(frame: pd.DataFrame, file: str) -> Decimal:
     """The signed sum of the positions that stand at the end; a snapshot is one that was closed before."""
     total = Decimal(0)
-    for row in _rows(frame, file, ("side", "quantity", "is_snapshot")):
+    for row in _rows(frame, file, NAMES["positions"]):
         side, size = POSITION_SIDES.get(row.text("side")), number_or_none(row.amount("quantity"))
         if side is None:
             raise row.refused("side", " or ".join(POSITION_SIDES))

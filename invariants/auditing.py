@@ -50,8 +50,8 @@ class Report:
 
     @property
     def nothing_judged(self) -> bool:
-        """Whether no law could be judged at all."""
-        return not any(j.verdict in (Verdict.PASS, Verdict.FAIL) for j in self.judgements)
+        """Whether no law could judge a single row."""
+        return not any(j.judged for j in self.judgements)
 
     def __getitem__(self, law: str) -> Judgement:
         return {j.law: j for j in self.judgements}[law]

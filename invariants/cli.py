@@ -105,6 +105,16 @@ class _Source:
         if self.save_map is not None and len(paths) > 1:
             raise click.UsageError("--save-map keeps the map of one PATH")
 
+    def apart(self, paths: tuple[str, ...]) -> tuple[str, ...]:
+        """The paths without those of the tape itself: a shell's ``outputs/*`` may name them, too."""
+        if self.tape is None or "://" in self.tape:
+            return paths
+        tape = Path(self.tape).resolve()
+        runs = tuple(p for p in paths if tape not in (Path(p).resolve(), *Path(p).resolve().parents))
+        if runs and len(runs) < len(paths):
+            click.echo(f"not audited: {len(paths) - len(runs)} paths that are the tape's", err=True)
+        return runs or paths
+
     @property
     def chooses(self) -> bool:
         """Whether the contents of a path decide how it is read."""
@@ -252,18 +262,19 @@ def audit(
     from invariants.outputs import Files, Said
     from invariants.report import report_bytes, report_page
     from invariants.report.as_markdown import step_summary
-    from invariants.report.as_text import clean
+    from invariants.report.as_text import clean, counts
     from invariants.waivers import complaints, read_waivers, today
 
+    source = _Source(**reading)
+    paths = source.apart(paths)
     files = Files(paths)
     for option, target, suffix in (("--json", json_path, ".json"), ("--html", html_path, ".html")):
         files.check(option, target, suffix)
     befores = files.baselines(baseline)
     policy = Policy(today(), None if waivers_path is None else read_waivers(waivers_path), strict)
     said = Said(sarif_path, step_summary() if in_step else None, summary_file)
-    source = _Source(**reading)
     source.check(*paths)
-    codes: list[tuple[str, int]] = []
+    codes: list[tuple[str, int, str]] = []
     seen = []
     console = _console()
     for number, path in enumerate(_each(paths, console)):
@@ -274,13 +285,13 @@ def audit(
             files.write(html_path, number, ".html", lambda r: report_page(r).encode(), outcome.report)
         except InputError as error:
             _say_wrong(error)
-            codes.append((path, 2))
+            codes.append((path, 2, ""))
             said.unread(path, error)
             continue
         _show(outcome.report, console)
         for line in outcome.lines():
             console.print(clean(line), highlight=False, markup=False, soft_wrap=True)
-        codes.append((path, outcome.code))
+        codes.append((path, outcome.code, counts(outcome.report.to_dict())))
         seen.append(outcome.seen)
         said.outcome(outcome)
     wrong = list(complaints(policy.waivers or (), seen, on=policy.on))
@@ -289,7 +300,7 @@ def audit(
         _print_codes(codes)
     for complaint in wrong:
         click.echo(clean(complaint))
-    sys.exit(worst([*(code for _, code in codes), *(1 for _ in wrong)]))
+    sys.exit(worst([*(code for _, code, _ in codes), *(1 for _ in wrong)]))
 
 
 @main.command()
@@ -363,16 +374,16 @@ def laws(name: str | None) -> None:
     _console().print(catalogue() if name is None else page(name))
 
 
-def _print_codes(codes: list[tuple[str, int]]) -> None:
+def _print_codes(codes: list[tuple[str, int, str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
     words = ("holds", "a law is broken", "wrong input", "nothing judged")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("run", "exit", ""):
+    for column in ("run", "exit", "", ""):
         table.add_column(column)
-    for path, code in codes:
-        table.add_row(Text(path), str(int(code)), words[code])
+    for path, code, said in codes:
+        table.add_row(Text(path), str(int(code)), words[code], said)
     _console().print(table)
 
 

@@ -78,13 +78,13 @@ LAWS: tuple[Law, ...] = (
 )
 
 
-_MISSED = ("at_limit", "not_live", "rejected", "volume")
+_MISSED = ("at_limit", "at_arrival", "at_cancel", "not_live", "rejected", "volume")
 KINDS: dict[str, tuple[str, ...]] = {
     "fills_have_orders": ("closing",),
     "no_fill_after_cancel": ("pending",),
     "no_fill_after_expiry": ("pending",),
-    "fill_price_equals_limit": ("better",),
-    "fill_respects_limit": ("book_price",),
+    "fill_price_equals_limit": ("better", "on_arrival", "at_open"),
+    "fill_respects_limit": ("book_price", "slipped"),
     "fills_have_trades": ("at", "book_cross", "book_standing", "book_thin", "wrong_side"),
     "trade_fills_an_order_once": ("split",),
     "trade_volume_is_not_oversold": ("reused", "through"),

@@ -128,6 +128,10 @@ def fees_follow_schedule(run: Run) -> Iterator[Ruling]:
         yield nothing("fills", not_applicable="no fee was reported")
         return
     if not run.rules.declares("fee_rate"):
+        if reported is not None and len(rows) == len(run.fills) and len(rows):
+            with localcontext(EXACT):
+                paid = run.instrument.notional(sum(run.fills.fee.tolist(), Decimal(0)))
+            yield reported.against(paid, "sum of the fees of the fills")
         yield nothing("fills", undecided=len(rows) or 1, reason="fee_rate is undeclared")
         return
     fills, rate = run.fills, run.rules.fee_rate

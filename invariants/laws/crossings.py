@@ -366,7 +366,9 @@ def _nominal(run: Run) -> tuple[Ints, Ints]:
     flies = rules.cancel_tie == "cancel" and rules.cancel_latency_ns > 0
     effect = _place(ns, np.maximum(orders.cancel_ns, 0), rules.cancel_latency_ns, "left" if flies else "right")
     last = np.where(cancelled, np.minimum(last, effect), last)
-    refused = (orders.end == "rejected") & (orders.end_ns != ABSENT)
+    # a refused order was never there, and where the rules know no expiry, the venue's own ends an order
+    ends = ("rejected",) if rules.ttl_ns is not None else ("rejected", "expired")
+    refused = np.isin(orders.end, ends) & (orders.end_ns != ABSENT)
     last = np.where(refused, np.minimum(last, np.searchsorted(ns, orders.end_ns, "left")), last)
     last = np.minimum(last, _over(run))
     return first, np.where(orders.submit_ns == ABSENT, first, last)

@@ -17,7 +17,8 @@ def fill_price_equals_limit(run: Run) -> Ruling:
 
     Fails: a fill one tick better, or worse, than the limit (``pricing`` limit).
     Passes: the price is the limit.
-    By model: a price ``better`` than the limit.
+    By model: a price ``better`` than the limit; only ``on_arrival``, at the instant at which the engine
+    logged the order live; or only that of the first trade of the fill's time (``at_open`` of a bar).
     Unknown: no fills of known orders.
     Source: QuantConnect/Lean#5337, FLOX-Foundation/flox#469 (item 2).
     """
@@ -36,8 +37,20 @@ def fill_price_equals_limit(run: Run) -> Ruling:
             story,
         )
 
-    gained = run.fills.side[rows] * (limit_ticks - run.fills.price_ticks[rows])
-    return rule_on("fills", rows, gained != 0, tell, kinds=kinds_of(len(rows), better=gained > 0))
+    better = run.fills.side[rows] * (limit_ticks - run.fills.price_ticks[rows]) > 0
+    arrived = run.fills.ns[rows] == run.orders.live_ns[run.fills.order[rows]]
+    kinds = kinds_of(len(rows), better=better, on_arrival=better & arrived, at_open=better & _opened(run, rows))
+    return rule_on("fills", rows, run.fills.price_ticks[rows] != limit_ticks, tell, kinds=kinds)
+
+
+def _opened(run: Run, rows: Ints) -> Mask:
+    """Fills at the price of the first trade of their time."""
+    if not len(run.trades) or not run.is_tape_ordered:
+        return np.zeros(len(rows), dtype=np.bool_)
+    first = np.searchsorted(run.trades.ns, run.fills.ns[rows], "left")
+    at = np.minimum(first, len(run.trades) - 1)
+    inside = (first < len(run.trades)) & (run.trades.ns[at] <= run.fills.ns_to[rows])
+    return np.asarray(inside & (run.trades.price_ticks[at] == run.fills.price_ticks[rows]))
 
 
 def fill_price_equals_trade(run: Run) -> Ruling:
@@ -68,7 +81,8 @@ def fill_respects_limit(run: Run) -> Ruling:
 
     Fails: a buy above its limit; a buy below the price of the trade that filled it. Sells mirrored.
     Passes: a price from the trade's to the limit, both included.
-    By model: a ``book_price``: better than any trade, but the book had it.
+    By model: a ``book_price``: better than any trade, but the book had it; ``slipped``: one tick beyond
+    the limit, and no more.
     Unknown: no fills of known orders. The bound by the trade needs a tape; where ``cross`` or
     ``aggressor`` is undeclared, any trade at the instant that reaches the limit is taken for it.
     Source: nautechsystems/nautilus_trader#1733, geseq/orderbook#25, mementum/backtrader#415.
@@ -109,7 +123,8 @@ def fill_respects_limit(run: Run) -> Ruling:
         )
 
     broken = beyond | too_good[rows]
-    kinds = kinds_of(len(rows), book_price=~beyond & _quoted(run, rows))
+    lost = side * (fills.price_ticks[rows] - orders.price_ticks[fills.order[rows]])
+    kinds = kinds_of(len(rows), book_price=~beyond & _quoted(run, rows), slipped=lost == 1)
     return rule_on("fills", rows, broken, tell, undecided=perhaps[rows] & ~broken, reason=_UNKNOWN_SIDE, kinds=kinds)
 
 

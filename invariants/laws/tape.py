@@ -14,6 +14,7 @@ from invariants.laws.ruling import (
     Ruling,
     fills_of_orders,
     kinds_of,
+    later,
     lengths,
     let_order,
     nothing,
@@ -159,7 +160,8 @@ def trade_volume_is_not_oversold(run: Run) -> Ruling:
     Fails: (``trade``) an order gets more than the trades of the instant that crossed it; (``shared``)
     own orders together get more than the trades that could fill any of them.
     Passes: up to exactly that volume.
-    By model: volume that is ``reused``; only by fills that a trade ``through`` their limit caused.
+    By model: volume that is ``reused``, no fill being more than its own trades; a trade ``through`` the
+    limit, which may fill all of an order.
     Unknown: no tape, or no fills with a trade.
     Source: nautechsystems/nautilus_trader#2564, betcode-org/flumine#538, flumine ff39c64.
     """
@@ -191,8 +193,16 @@ def trade_volume_is_not_oversold(run: Run) -> Ruling:
         )
 
     reason = "the time of a fill is only an interval" if wide.any() else _UNKNOWN_SIDE
-    kinds = kinds_of(len(rows), reused=broken, through=reasons(run)[rows] == "through")
+    kinds = kinds_of(len(rows), reused=_within_own(run, rows), through=reasons(run)[rows] == "through")
     return rule_on("fills", rows, broken, tell, undecided=undecided, reason=reason, kinds=kinds)
+
+
+def _within_own(run: Run, rows: Ints) -> Mask:
+    """Fills no larger than the trades that could cause them, taken by themselves."""
+    found = causes(run)
+    volume = np.zeros(len(run.fills), dtype=np.object_)
+    np.add.at(volume, found.fill, run.trades.size_lots[found.trade].astype(np.object_))
+    return np.asarray(run.fills.size_lots[rows] <= volume[rows], dtype=np.bool_)
 
 
 def _suspects(run: Run, rows: Ints) -> list[Ints]:
@@ -264,7 +274,8 @@ def priority_is_respected(run: Run) -> Ruling:
     Fails: one trade crossed two of our orders; the worse-placed one was filled, and the better one
     was passed over although cap and volume allowed it.
     Passes: the better one was filled, or could not be.
-    By model: ``at_limit``, ``not_live``, ``rejected`` and ``volume``, as for crossed_orders_fill.
+    By model: ``at_limit``, ``at_arrival``, ``at_cancel``, ``not_live``, ``rejected`` and ``volume``, as for
+    crossed_orders_fill.
     Unknown: no trade crossed two of our orders; or several trades of one instant did and the fills
     do not say which (``trade_seq``).
     Source: joaquinbejar/OrderBook-rs#88, luo4neck/MatchingEngine#3, hummingbot/hummingbot#1647.
@@ -317,8 +328,9 @@ def crossed_orders_fill(run: Run) -> Ruling:
     Fails: a trade crossed a live order, cap and volume allowed the fill, and it did not happen (or
     was too small).
     Passes: every order that a trade crossed inside its live window was filled by it.
-    By model: trades only ``at_limit`` (a queue), an order ``not_live`` in the engine's own log, or
-    ``rejected`` by it, a ``volume`` of which the order got a part.
+    By model: trades only ``at_limit`` (a queue), a trade ``at_arrival`` or ``at_cancel``, at the very instant;
+    an order ``not_live`` in the engine's own log, or ``rejected`` by it; a ``volume`` of which the order
+    got a part.
     Unknown: no trade crossed a live order; or it hangs on trades of unknown aggressor, or on which
     of several trades of one instant caused which fill (``trade_seq``).
     Source: hummingbot/hummingbot#1647, nautechsystems/nautilus_trader#5017, betcode-org/flumine#847.
@@ -356,9 +368,14 @@ def crossed_orders_fill(run: Run) -> Ruling:
 
 def _missed_kinds(run: Run, cells: Crossings) -> Objects:
     """What may explain that a cell's order was not filled."""
+    ns, orders, order = run.trades.ns[cells.trade], run.orders, cells.order
+    arrival_ns, _ = later(np.maximum(orders.submit_ns[order], 0), run.rules.latency_ns)
+    effect_ns, _ = later(np.maximum(orders.cancel_ns[order], 0), run.rules.cancel_latency_ns)
     return kinds_of(
         len(cells),
         at_limit=~cells.through,
+        at_arrival=(ns == arrival_ns) | (ns == orders.live_ns[order]),
+        at_cancel=(orders.cancel_ns[order] != ABSENT) & (ns == effect_ns),
         not_live=~logged_live(run, cells),
         rejected=run.orders.end[cells.order] == "rejected",
         volume=cells.got_lots > 0,

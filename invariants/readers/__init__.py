@@ -61,6 +61,8 @@ def read_run(
 
 
 def _reader(path: Path, name: str) -> Reader:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(file=str(path), field="path", got="neither", wanted="a file or a folder")
     names = [reader.name for reader in READERS]
     if name != "auto":
         if name not in names:

@@ -29,7 +29,8 @@ class Output:
 
     ``fills``, ``orders`` and ``positions`` have the columns of ``simcore.frames`` and ``row``.
     ``profile`` is the preset that the run's parameters point to (None: every dial undeclared) and
-    ``dials`` what they say besides. ``read`` counts the rows of raw tables that were folded into
+    ``dials`` what they say besides; ``documented`` are deviations that they make documented.
+    ``read`` counts the rows of raw tables that were folded into
     others, ``inputs`` maps every file that was read to its SHA-256. ``tick_size`` and ``lot_size``
     are given where the output states them; else the finest decimals of run and tape decide.
     """
@@ -42,6 +43,7 @@ class Output:
     positions: pd.DataFrame | None = None
     profile: str | None = None
     dials: Mapping[str, Any] = field(default_factory=dict)
+    documented: Mapping[str, str] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
     reported: Mapping[str, Any] = field(default_factory=dict)
     end_ns: int | None = None
@@ -105,7 +107,8 @@ def _rules(output: Output, given: Rules | str | Path | None, grid: Instrument) -
     """The profile's rules, turned by the run's parameters; or the given ones, which these only complete."""
     if given is None:
         base = Rules(undeclared=frozenset(DIALS)) if output.profile is None else Rules.load(output.profile)
-        return replace(base, **output.dials, undeclared=base.undeclared - output.dials.keys())
+        documented = {**base.documented, **output.documented}
+        return replace(base, **output.dials, documented=documented, undeclared=base.undeclared - output.dials.keys())
     rules = given if isinstance(given, Rules) else Rules.load(given, instrument=grid)
     known = {name: value for name, value in output.dials.items() if name in rules.undeclared}
     return replace(rules, **known, undeclared=rules.undeclared - known.keys())

@@ -18,8 +18,6 @@ The events and their fields: https://nautilustrader.io/docs/latest/concepts/even
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -28,8 +26,8 @@ from typing import Any
 import pandas as pd
 
 from invariants.readers.nautilus_rows import FILL_COLUMNS, Row, fee_of, frame_of, number_or_none
+from invariants.readers.tables import gunzip
 from invariants.strictjson import check_object, parse
-from simcore import InputError
 from simcore.run import Rejected
 
 TABLE = "order_events"
@@ -251,10 +249,7 @@ def fold_events(data: bytes, *, file: str) -> History:
 
 
 def _unpacked(data: bytes, file: str) -> bytes:
-    try:
-        return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(file=file, field="file", got=str(error), wanted="a whole gzip file") from None
+    return gunzip(data, file=file) if data[:2] == b"\x1f\x8b" else data
 
 
 def _events(data: bytes, file: str) -> Iterable[Row]:

@@ -18,21 +18,33 @@ import pyarrow.parquet as pq
 
 from simcore import InputError
 
+LARGEST_BYTES = 2**30
+LARGEST_RATIO = 200
+"""CSV packs 5 to 30 times; a bomb a thousand times."""
+
+_SMALL = 2**20
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 
 
 def frame_from_bytes(data: bytes, *, file: str) -> pd.DataFrame:
     """The table in ``data``."""
     if data[:2] == b"\x1f\x8b":
-        data = _gunzip(data, file)
+        data = gunzip(data, file=file)
     return _parquet(data, file) if data[:4] == b"PAR1" or file.endswith(".parquet") else _csv(data, file)
 
 
-def _gunzip(data: bytes, file: str) -> bytes:
+def gunzip(data: bytes, *, file: str) -> bytes:
+    """What a gzip file holds, at most ``LARGEST_BYTES`` of it. Raises ``InputError``."""
     try:
-        return gzip.decompress(data)
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+            plain = stream.read(LARGEST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(file=file, field="file", got=str(error), wanted="a whole gzip file") from None
+    if len(plain) > LARGEST_BYTES or len(plain) > LARGEST_RATIO * len(data) + _SMALL:
+        got = f"more than {min(len(plain), LARGEST_BYTES)} bytes of {len(data)}"
+        wanted = f"at most {LARGEST_BYTES} bytes, and {LARGEST_RATIO} times what is stored"
+        raise InputError(file=file, field="file", got=got, wanted=wanted)
+    return plain
 
 
 def _parquet(data: bytes, file: str) -> pd.DataFrame:

@@ -42,9 +42,13 @@ def report_text(report: Report, *, width: int = 120, shown: int = SHOWN) -> str:
 
 def headline(page: Mapping[str, Any]) -> str:
     """What the verdict stands on, in one line: ``demo: 1 broken, 2 unknown, 20 hold, 3 not applicable``."""
-    counts = [(word, len(_of(page, verdict))) for verdict, word in WORDS.items()]
-    said = ", ".join(f"{count} {word}" for word, count in counts if count) or "no law was asked"
-    return f"{clean(page['name'])}: {said}"
+    return f"{clean(page['name'])}: {counts(page)}"
+
+
+def counts(page: Mapping[str, Any]) -> str:
+    """How many laws have each verdict."""
+    found = [(word, len(_of(page, verdict))) for verdict, word in WORDS.items()]
+    return ", ".join(f"{count} {word}" for word, count in found if count) or "no law was asked"
 
 
 def clean(text: Any) -> str:

@@ -270,6 +270,7 @@ def files() -> Iterator[Malformed]:
         ("csv ragged, long", "fills.csv", header + good.strip() + b",9\n", 1, "row"),
         ("csv quote open", "fills.csv", header + good + b'1,"a\n', 2, "row"),
         ("csv column twice", "fills.csv", b"ns,ns\n1,2\n", None, "ns"),
+        ("csv.gz bomb", "fills.csv.gz", gzip.compress(header + bytes(5 * 2**20)), None, "file"),
         ("csv.gz cut", "fills.csv.gz", gzip.compress(header + good * 50)[:-9], None, "file"),
         ("csv.gz broken", "fills.csv.gz", gzip.compress(header)[:12] + b"rubbish", None, "file"),
         ("csv a huge cell", "fills.csv", header + b"9" * 200_000 + b",a,1,100,0.02\n", 1, "row"),

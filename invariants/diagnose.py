@@ -25,6 +25,7 @@ from simcore import InputError
 @click.option("--long-pnl", type=float, help="The result of that period, in currency.")
 @click.option("--long-fills", type=float, help="The fills of that period.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the diagnosis as JSON.")
+@click.option("--html", "html_path", type=click.Path(path_type=Path), help="Write the report with it as a page.")
 def diagnose(
     path: str,
     reader: str | None,
@@ -36,6 +37,7 @@ def diagnose(
     long_pnl: float | None,
     long_fills: float | None,
     json_path: Path | None,
+    html_path: Path | None,
 ) -> None:
     """Say of the run at PATH who lost the money: A adverse selection, B the simulator, C the strategy's logic.
 
@@ -49,7 +51,7 @@ def diagnose(
     from invariants.diagnosis import diagnose as examine
     from invariants.diagnosis import diagnosis_dict, diagnosis_text, print_diagnosis
     from invariants.readers import read_run
-    from invariants.report import write_atomically
+    from invariants.report import report_page, write_atomically
 
     if long_days is None and (long_pnl is not None or long_fills is not None):
         raise click.UsageError("--long-pnl and --long-fills are of a long period: say --long-days")
@@ -65,6 +67,8 @@ def diagnose(
     if json_path is not None:
         text = json.dumps(diagnosis_dict(found), indent=1, allow_nan=False) + "\n"
         write_atomically(json_path, text.encode())
+    if html_path is not None:
+        write_atomically(html_path, report_page(found.report, found).encode())
     sys.exit(found.exit_code)
 
 

@@ -64,7 +64,7 @@ def show(out: str | Path) -> Shown:
     changes = [{"offset_bps": Decimal(bps)} for bps in OFFSETS_BPS]
     sweep = maker_sweep(Maker(), changes, lambda maker: run_of(demo_play(maker)), parameter="offset, bps")
     write_atomically(folder / "report.json", report_bytes(report))
-    write_atomically(folder / "report.html", report_page(report).encode())
+    write_atomically(folder / "report.html", report_page(report, diagnosis, sweeps=[sweep]).encode())
     return Shown(report, diagnosis, sweep)
 
 

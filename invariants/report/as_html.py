@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from invariants.report.as_json import law_dict, report_dict
-from invariants.report.as_text import clean, headline, justification_lines, missed_lines, model_lines, smell_lines
+from invariants.report.as_text import clean, headline
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from invariants.auditing import Report
+    from invariants.diagnosis.diagnosing import Diagnosis
+    from invariants.diagnosis.sweeps import Sweep
 
 _COLOURS = {"pass": "#1a7f37", "unknown": "#9a6700", "fail": "#cf222e", "not applicable": "#6e7781"}
 _ORDER = ("fail", "unknown", "pass", "not applicable")
+_LONGEST = 1500
 
 
 def report_html(report: Report) -> str:
@@ -36,30 +39,15 @@ def report_frame(report: Report) -> pd.DataFrame:
     return pd.DataFrame([law_dict(judgement) for judgement in report.judgements], columns=columns).set_index("law")
 
 
-def report_page(report: Report) -> str:
-    """A whole page, in one file, that loads nothing."""
-    page = report_dict(report)
-    facts = {
-        "By model": model_lines(page["laws"]),
-        "Why the fills happened": justification_lines(page["justification"]),
-        "Orders that were crossed and not filled": missed_lines(page["missed_crossings"]),
-        "Smells": smell_lines(page["smells"]),
-        "Rules": {name: value for name, value in page["rules"].items() if name != "documented"},
-        "Inputs": page["inputs"],
-        "Versions": page["versions"],
-    }
-    tables = "".join(f"<h2>{title}</h2>{_table((), _pairs(lines))}" for title, lines in facts.items() if lines)
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f"<title>fillproof: {_safe(page['name'])}</title><style>body{{font:15px/1.5 sans-serif;max-width:75em;"
-        "margin:2em auto;padding:0 1em}table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:left;"
-        "vertical-align:top;border-top:1px solid #d0d7de}</style></head>"
-        f"<body><h1>{_safe(page['name'])}</h1>{report_html(report)}{tables}</body></html>\n"
-    )
+def report_page(report: Report, diagnosis: Diagnosis | None = None, *, sweeps: Sequence[Sweep] = ()) -> str:
+    """A whole page, in one file, that loads nothing: verdicts, findings with their timelines, plots.
 
+    With ``diagnosis`` and ``sweeps`` also who lost the money. The same run gives the same page; it is
+    below 6 MB whatever the run says.
+    """
+    from invariants.report.page import page_of  # noqa: PLC0415 (plots are heavy, and a page needs them only here)
 
-def _pairs(lines: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    return ((_safe(name), _safe(value)) for name, value in lines.items())
+    return page_of(report, diagnosis, sweeps)
 
 
 def _law(law: Mapping[str, Any]) -> Iterable[str]:
@@ -87,5 +75,6 @@ def _table(names: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _safe(text: Any) -> str:
-    return escape(clean("none" if text is None else text))
+def _safe(text: str) -> str:
+    cut = f"{text[:_LONGEST]}... ({len(text):,} characters)" if len(text) > _LONGEST else text
+    return escape(clean(cut))

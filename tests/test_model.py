@@ -34,6 +34,7 @@ DEVIATIONS = {
         {"pricing": "improve"},
     ),
     "fill_respects_limit.slipped": ("1000 submit A BUY 100 5\n1250 trade - - 99 5\n1250 fill A BUY 101 5", {}),
+    "fill_price_equals_limit.slipped": ("1000 submit A BUY 100 5\n1250 trade - - 99 5\n1250 fill A BUY 101 5", {}),
     "fill_price_equals_limit.on_arrival": (
         HEAD + "1000 submit A SELL 100 5 - 1250 1250 filled\n1240 top - - 101/103 9/9\n1250 fill A SELL 101 5",
         {},

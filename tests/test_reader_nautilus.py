@@ -17,7 +17,7 @@ from invariants.laws import law_named
 from invariants.readers.nautilus import is_nautilus, read_nautilus
 from invariants.verdict import Verdict
 from simcore import InputError, Run
-from simcore.rules import presets
+from simcore.rules import DIALS, presets
 from simcore.run import ABSENT
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "engines"
@@ -239,11 +239,15 @@ def test_a_report_with_a_row_twice_does_not_agree_with_the_events(tmp_path: Path
         ("1.221.0", {"quotes": False}, "nautilus-trades-1.221"),
         ("1.231.0", {"book": "L2", "quotes": False}, "nautilus-l2"),
         ("1.231.0", {"trade_exec": False}, "nautilus-quotes"),
-        ("1.221.0", {"book": "L2", "quotes": False}, None),
-        ("1.231.0", {"prob_limit": 0.5}, None),
-        ("1.231.0", {"prob_slip": 0.1}, None),
+        ("1.221.0", {"book": "L2", "quotes": False}, "nautilus-l2-1.221"),
+        ("1.231.0", {"book": "L2", "quotes": False, "trade_exec": False}, None),
         ("1.231.0", {"bars": "1-MINUTE"}, None),
-        ("1.231.0", {"extra": {"queue_position": True}}, None),
+        ("1.231.0", {"bars": "1-MINUTE", "quotes": False, "trades": False}, "nautilus-bars"),
+        ("1.231.0", {"extra": {"queue_position": True}}, "nautilus-l1-queue-position"),
+        ("1.231.0", {"extra": {"liquidity_consumption": True}}, "nautilus-l1-liquidity"),
+        ("1.231.0", {"extra": {"queue_position": True, "liquidity_consumption": True}}, "nautilus-l1-queue"),
+        ("1.231.0", {"book": "L2", "quotes": False, "extra": {"queue_position": True}}, "nautilus-l2-queue-position"),
+        ("1.231.0", {"book": "L2", "quotes": False, "extra": {"liquidity_consumption": True}}, "nautilus-l2-liquidity"),
         (
             "1.231.0",
             {"book": "L2", "quotes": False, "extra": {"queue_position": True, "liquidity_consumption": True}},
@@ -263,18 +267,153 @@ def test_version_and_mode_choose_the_profile(
     if profile is None:
         assert not rules.declares("pricing")
         assert not rules.documented
+        assert rules.declares("initial_position_lots", "position_cap_lots", "cap_action")
+        assert (rules.initial_position_lots, rules.position_cap_lots) == (0, None)
     else:
         assert rules.documented == read_nautilus(folder, rules=profile).rules.documented
         assert rules.declares("pricing", "priority", "cancel_tie")
-        assert rules.declares("cross") == (profile != "nautilus-quotes")
+        assert rules.declares("cross") == (profile not in ("nautilus-quotes", "nautilus-bars"))
+
+
+AT_LIMIT = {"crossed_orders_fill.at_limit", "priority_is_respected.at_limit"}
+SLIPPED = {"fill_respects_limit.slipped", "fill_price_equals_limit.slipped"}
+
+
+@pytest.mark.parametrize(
+    ("version", "change", "profile", "more"),
+    [
+        ("1.231.0", {"prob_limit": 0.0}, "nautilus-l1", AT_LIMIT),
+        ("1.221.0", {"prob_limit": 0.5}, "nautilus-l1-1.221", AT_LIMIT),
+        ("1.231.0", {"prob_slip": 0.1}, "nautilus-l1", SLIPPED),
+        ("1.231.0", {"prob_limit": 0.5, "prob_slip": 1}, "nautilus-l1", AT_LIMIT | SLIPPED),
+        ("1.231.0", {"prob_slip": 0.1, "book": "L2", "quotes": False}, "nautilus-l2", set()),
+        # only orders of a market type slipped then
+        ("1.221.0", {"prob_slip": 0.1}, "nautilus-l1-1.221", set()),
+        ("1.231.0", {"prob_limit": None, "prob_slip": None}, "nautilus-l1", set()),
+    ],
+)
+def test_a_fill_model_with_chance_documents_what_it_does_and_nothing_else(
+    tmp_path: Path, version: str, change: dict[str, Any], profile: str, more: set[str]
+) -> None:
+    folder = write_events(tmp_path / "run", two_orders())
+    meta = {"engine": "nautilus_trader", "version": version, "opt": {**OPTIONS, **change}}
+    (folder / "meta.json").write_text(json.dumps(meta))
+    plain = read_nautilus(folder, rules=profile).rules
+    rules = read_nautilus(folder).rules
+    assert set(rules.documented) == set(plain.documented) | more
+    assert rules.undeclared == plain.undeclared
+    assert all("https://" in rules.documented[name] for name in more)
+
+
+@pytest.mark.parametrize(("name", "value"), [("prob_limit", "half"), ("prob_slip", True), ("prob_limit", 1.5)])
+def test_a_probability_that_is_none_is_an_error(tmp_path: Path, name: str, value: Any) -> None:
+    folder = write_events(tmp_path / "run", two_orders(), opt={**OPTIONS, name: value})
+    with pytest.raises(InputError, match="a number from 0 to 1") as caught:
+        read_nautilus(folder)
+    assert caught.value.field == name
+
+
+def test_the_position_is_judged_in_a_mode_without_a_profile(tmp_path: Path) -> None:
+    write_reports(tmp_path / "run", form="csv")
+    run = read_nautilus(write_events(tmp_path / "run", two_orders()))
+    assert not run.rules.declares("cross")
+    assert law_named("position_sums_fills").judge(run).verdict is Verdict.PASS
+
+
+TYPES = {
+    "OrderInitialized": 2,
+    "OrderSubmitted": 2,
+    "OrderAccepted": 2,
+    "OrderFilled": 3,
+    "OrderPendingCancel": 2,
+    "OrderCancelRejected": 1,
+    "OrderCanceled": 1,
+}
+
+
+def write_counts(folder: Path, **counts: Any) -> None:
+    meta = {"engine": "nautilus_trader", "version": "1.231.0", "opt": OPTIONS, **counts}
+    (folder / "meta.json").write_text(json.dumps(meta))
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [{"order_event_types": TYPES}, {"total_orders": 2}, {"reports": {"orders": {"rows": 2}, "fills": {"rows": 3}}}],
+)
+def test_counts_beside_a_cut_file_of_events_contradict_it(tmp_path: Path, counts: dict[str, Any]) -> None:
+    folder = write_events(tmp_path / "run", two_orders())
+    write_counts(folder, **counts)
+    assert law_named("totals_reconcile").judge(read_nautilus(folder)).verdict is Verdict.PASS
+    write_events(folder, two_orders()[:7])
+    judgement = law_named("totals_reconcile").judge(read_nautilus(folder))
+    assert judgement.verdict is Verdict.FAIL
+    assert judgement.findings[0].file.endswith("meta.json")
+
+
+def test_a_total_that_is_told_twice_is_the_one_that_the_events_contradict(tmp_path: Path) -> None:
+    folder = write_events(tmp_path / "run", two_orders())
+    write_counts(folder, order_event_types=TYPES, total_orders=9)
+    assert read_nautilus(folder).reported["submits"] == 9
+    write_counts(folder, order_event_types={**TYPES, "OrderFilled": 8}, reports={"fills": {"rows": 3}})
+    assert read_nautilus(folder).reported["fills"] == 8
+    write_reports(folder, form="csv", fills={name: [*values, values[0]] for name, values in FILLS.items()})
+    write_counts(folder, order_event_types=TYPES)
+    assert read_nautilus(folder).reported["fills"] == 4
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_counts_hold_reports_alone_as_well(tmp_path: Path, form: str) -> None:
+    folder = write_reports(tmp_path / "run", form=form)
+    write_counts(folder, order_event_types={**TYPES, "OrderFilled": 4})
+    run = read_nautilus(folder)
+    assert (run.reported["fills"], run.reported["submits"], run.reported["orders_cancelled"]) == (4, 2, 1)
+    (folder / next(folder.glob("orders.*")).name).unlink()
+    assert "submits" not in read_nautilus(folder).reported
+
+
+@pytest.mark.parametrize(
+    ("counts", "field"),
+    [
+        ({"order_event_types": {"OrderFilled": "3"}}, "OrderFilled"),
+        ({"order_event_types": {"OrderFilled": -3}}, "OrderFilled"),
+        ({"order_event_types": [3]}, "order_event_types"),
+        ({"total_orders": 2.0}, "total_orders"),
+        ({"reports": {"fills": 3}}, "reports.fills"),
+    ],
+)
+def test_a_count_that_is_none_is_an_error(tmp_path: Path, counts: dict[str, Any], field: str) -> None:
+    folder = write_events(tmp_path / "run", two_orders())
+    write_counts(folder, **counts)
+    with pytest.raises(InputError) as caught:
+        read_nautilus(folder)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_fill_as_a_taker_tells_reports_alone_when_its_order_arrived(tmp_path: Path, form: str) -> None:
+    sides = {"liquidity_side": ["TAKER", "TAKER", "MAKER"], "last_px": ["361070", "361076", "361221"]}
+    run = read_nautilus(write_reports(tmp_path / "run", form=form, fills=sides), rules="nautilus-l1")
+    assert columns_of(run)["live"] == [900, None]
+    assert run.provenance["live_ns"] == "derived"
+    judgement = law_named("fill_price_equals_limit").judge(run)
+    assert (judgement.verdict, [(m.kind, m.count) for m in judgement.modelled]) == (Verdict.PASS, [("on_arrival", 1)])
+
+
+def test_a_better_price_later_than_the_arrival_is_no_model(tmp_path: Path) -> None:
+    events = two_orders()
+    early = [{**events[3], "ts_event": T0 + 310 * MS, "last_px": "361070"}]
+    run = read_nautilus(write_events(tmp_path / "early", [*events[:3], *early, *events[4:]], opt=OPTIONS))
+    assert law_named("fill_price_equals_limit").judge(run).verdict is Verdict.PASS
+    late = [{**events[3], "last_px": "361070"}]
+    run = read_nautilus(write_events(tmp_path / "late", [*events[:3], *late, *events[4:]], opt=OPTIONS))
+    assert law_named("fill_price_equals_limit").judge(run).verdict is Verdict.FAIL
 
 
 def test_every_profile_of_the_engine_names_a_source_for_each_dial() -> None:
     from simcore import Rules
-    from simcore.rules import DIALS
 
     names = [name for name in presets() if name.startswith("nautilus")]
-    assert len(names) == 7
+    assert len(names) == 14
     for name in names:
         rules = Rules.load(name)
         assert set(rules.sources) == set(DIALS) - rules.undeclared, name
@@ -287,14 +426,19 @@ def test_no_profile_excuses_the_wrong_aggressor_or_more_than_the_shared_volume()
     for name in presets():
         if name.startswith("nautilus"):
             assert "fills_have_trades.wrong_side" not in Rules.load(name).documented
-    assert "trade_volume_is_not_oversold.reused" not in Rules.load("nautilus-l2-queue").documented
+            assert "fill_price_equals_limit.better" not in Rules.load(name).documented
+            shared = Rules.load(name).declares("sizing") and Rules.load(name).sizing == "shared"
+            for kind in ("reused", "through") if shared else ():
+                assert f"trade_volume_is_not_oversold.{kind}" not in Rules.load(name).documented
+            if "l2" in name:  # only an L1 book that moves through a limit fills all the rest
+                assert "trade_volume_is_not_oversold.through" not in Rules.load(name).documented
     assert "fills_have_trades.book_standing" not in Rules.load("nautilus-trades-1.221").documented
 
 
-def test_without_parameters_every_dial_but_the_life_span_is_undeclared(tmp_path: Path) -> None:
+def test_without_parameters_only_what_every_mode_shares_and_the_life_span_are_declared(tmp_path: Path) -> None:
     run = read_nautilus(write_events(tmp_path / "run", two_orders()))
     assert not run.rules.declares("cross")
-    assert run.rules.declares("ttl_ns")
+    assert set(DIALS) - run.rules.undeclared == {"initial_position_lots", "position_cap_lots", "cap_action", "ttl_ns"}
     assert run.name == "run"
 
 
@@ -550,3 +694,24 @@ def test_a_report_of_no_fills_is_the_blank_that_pandas_writes(tmp_path: Path) ->
     assert (len(run.fills), run.read["fills"], len(run.orders)) == (0, 0, 2)
     # and yet the orders say that they were filled
     assert law_named("orders_are_conserved").judge(run).verdict is Verdict.FAIL
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="../shared/engines is not here")
+def test_more_than_was_traded_at_the_limit_is_not_excused_by_a_model_that_reuses_sizes(tmp_path: Path) -> None:
+    source = SHARED / "nautilus-1.231" / "l1_quotes_trades"
+    lines = gzip.decompress((source / "order_events.jsonl.gz").read_bytes()).decode().splitlines()
+    values = json.loads(lines[212])
+    assert values["last_qty"] == "0.09"  # all of the one trade at its limit
+    lines[212] = json.dumps({**values, "last_qty": "0.10"})
+    tape = [str(SHARED / "tape" / name) for name in ("trades.parquet", "book.parquet")]
+    for name, text, failed in (("honest", None, 0), ("more", "\n".join(lines), 1)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "meta.json").write_bytes((source / "meta.json").read_bytes())
+        data = (source / "order_events.jsonl.gz").read_bytes() if text is None else gzip.compress(text.encode())
+        (folder / "order_events.jsonl.gz").write_bytes(data)
+        judgement = law_named("trade_volume_is_not_oversold").judge(read_nautilus(folder, tape=tape))
+        assert (judgement.failed, {m.kind: m.count for m in judgement.modelled}) == (
+            failed,
+            {"through": 300, "reused": 8},
+        )

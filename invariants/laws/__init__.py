@@ -83,7 +83,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "fills_have_orders": ("closing",),
     "no_fill_after_cancel": ("pending",),
     "no_fill_after_expiry": ("pending",),
-    "fill_price_equals_limit": ("better", "on_arrival", "at_open"),
+    "fill_price_equals_limit": ("better", "on_arrival", "at_open", "slipped"),
     "fill_respects_limit": ("book_price", "slipped"),
     "fills_have_trades": ("at", "book_cross", "book_standing", "book_thin", "wrong_side"),
     "trade_fills_an_order_once": ("split",),

@@ -19,6 +19,7 @@ def fill_price_equals_limit(run: Run) -> Ruling:
     Passes: the price is the limit.
     By model: a price ``better`` than the limit; only ``on_arrival``, at the instant at which the engine
     logged the order live; or only that of the first trade of the fill's time (``at_open`` of a bar).
+    A price ``slipped``: one tick worse.
     Unknown: no fills of known orders.
     Source: QuantConnect/Lean#5337, FLOX-Foundation/flox#469 (item 2).
     """
@@ -37,10 +38,12 @@ def fill_price_equals_limit(run: Run) -> Ruling:
             story,
         )
 
-    better = run.fills.side[rows] * (limit_ticks - run.fills.price_ticks[rows]) > 0
+    gained = run.fills.side[rows] * (limit_ticks - run.fills.price_ticks[rows])
+    better = gained > 0
     arrived = run.fills.ns[rows] == run.orders.live_ns[run.fills.order[rows]]
-    kinds = kinds_of(len(rows), better=better, on_arrival=better & arrived, at_open=better & _opened(run, rows))
-    return rule_on("fills", rows, run.fills.price_ticks[rows] != limit_ticks, tell, kinds=kinds)
+    opened = better & _opened(run, rows)
+    kinds = kinds_of(len(rows), better=better, on_arrival=better & arrived, at_open=opened, slipped=gained == -1)
+    return rule_on("fills", rows, gained != 0, tell, kinds=kinds)
 
 
 def _opened(run: Run, rows: Ints) -> Mask:

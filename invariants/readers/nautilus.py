@@ -4,13 +4,15 @@ A folder with ``order_events.jsonl`` (``.gz``; see ``nautilus_events``), or with
 ``engine.trader.generate_orders_report()`` and ``generate_fills_report()`` wrote, as ``orders`` and
 ``fills`` (``.parquet``, ``.csv``, ``.csv.gz``; Parquet first). Events are read where both are there,
 and the reports of orders, fills and ``positions`` then give totals: counts, turnover, fees, final
-position. Reports alone know neither when an order was accepted nor when a cancel was requested, and
-show price and size of an order as they were last.
+position. Reports alone know when an order arrived only where it then took, and never when a cancel was
+requested; they show price and size of an order as they were last.
 
 ``meta.json`` beside them says what no report does. ``version``, and in ``opt``: ``book`` (L1, L2,
 L3), ``quotes``, ``trades``, ``bars``, ``trade_exec``, ``prob_limit``, ``prob_slip``, ``lat_ins`` and
 ``lat_can`` (milliseconds from the decision to the venue), and in ``extra`` ``queue_position`` and
-``liquidity_consumption``. They choose the profile; without them every dial is undeclared.
+``liquidity_consumption``. They choose the profile; where none fits, only what every mode shares is
+declared. A ``prob_limit`` below 1 and a ``prob_slip`` above 0 document what they make happen. Its counts
+(``order_event_types``, ``total_orders``, ``reports.orders.rows``, ``reports.fills.rows``) are totals, too.
 
 The reports: https://nautilustrader.io/docs/latest/concepts/reports/
 """
@@ -24,6 +26,7 @@ import re
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -31,8 +34,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from invariants.readers.engine_run import Output, run_of
+from invariants.readers.nautilus_counts import counts_of, with_counts
 from invariants.readers.nautilus_events import TABLE, fold_events
-from invariants.readers.nautilus_reports import fills_of, nothing_of, orders_of, totals_of
+from invariants.readers.nautilus_reports import fills_of, nothing_of, orders_of, totals_of, with_arrivals
 from invariants.readers.parameters import Parameters, parameters_of
 from invariants.readers.sources import Sources
 from invariants.readers.tables import SUFFIXES, frame_from_bytes
@@ -155,15 +159,20 @@ def _from_events(folder: _Folder, parameters: Parameters) -> Output:
         positions=folder.report("positions", lambda frame, **_: frame),
         files=folder.files,
     )
+    fills, orders = history.fills_frame(), history.orders_frame()
+    reported = with_counts(reported, counts_of(parameters), fills=fills, orders=orders)
     reported["unjudged.refused_cancels"] = history.refused_cancels
     tables = dict.fromkeys(("orders", "fills", TABLE), file)
     return Output(
-        fills=history.fills_frame(),
-        orders=history.orders_frame(),
+        fills=fills,
+        orders=orders,
         provenance=dict.fromkeys(("submit_ns", "live_ns", "cancel_ns", "end_ns"), "native"),
         reported=reported,
         last_event_ns=history.last_ns,
-        files={**tables, "reported": folder.files.get("orders", folder.files.get("fills", file))},
+        files={
+            **tables,
+            "reported": folder.files.get("orders", folder.files.get("fills", next(iter(parameters.inputs), file))),
+        },
         rejected=tuple(history.rejected),
         read={TABLE: history.read, **folder.rows},
         **_known(folder, parameters, history.ttl_ns()),
@@ -176,22 +185,28 @@ def _from_reports(folder: _Folder, parameters: Parameters) -> Output:
         wanted = f"{EVENTS[0]}, or fills{SUFFIXES[0]} or fills{SUFFIXES[1]}"
         raise InputError(file=str(folder.path), field="fills", got="nothing", wanted=wanted)
     positions = folder.report("positions", lambda frame, **_: frame)
+    reported = totals_of(orders=None, fills=None, positions=positions, files=folder.files)
+    known = None if orders is None else with_arrivals(orders.frame, fills)
     return Output(
         fills=fills.frame,
-        orders=None if orders is None else orders.frame,
-        provenance={"submit_ns": "native", "end_ns": "native"} if orders is not None else {},
-        reported=totals_of(orders=None, fills=None, positions=positions, files=folder.files),
-        files={**folder.files, "reported": folder.files.get("positions", "reported")},
+        orders=known,
+        provenance={} if known is None else {name: _OF_REPORTS[name] for name in known if name in _OF_REPORTS},
+        reported=with_counts(reported, counts_of(parameters), fills=fills.frame, orders=known),
+        files={**folder.files, "reported": folder.files.get("positions", next(iter(parameters.inputs), "reported"))},
         rejected=fills.rejected,
         read={name: rows for name, rows in folder.rows.items() if name == "positions_report"},
         **_known(folder, parameters, None if orders is None else orders.ttl_ns),
     )
 
 
+_OF_REPORTS = {"submit_ns": "native", "live_ns": "derived", "end_ns": "native"}
+
+
 def _known(folder: _Folder, parameters: Parameters, ttl_ns: int | str | None) -> dict[str, Any]:
     """What the run parameters say, and the life span that the orders themselves state."""
     options = parameters.options
-    dials: dict[str, Any] = {}
+    profile = profile_of(parameters)
+    dials: dict[str, Any] = {} if profile else dict(_IN_EVERY_MODE)
     for dial, name in (("latency_ns", "lat_ins"), ("cancel_latency_ns", "lat_can")):
         milliseconds = parameters.whole(options, name)
         if milliseconds is not None:
@@ -202,25 +217,69 @@ def _known(folder: _Folder, parameters: Parameters, ttl_ns: int | str | None) ->
         "engine": ENGINE,
         "version": parameters.version,
         "name": parameters.variant or folder.path.resolve().name,
-        "profile": profile_of(parameters),
+        "profile": profile,
         "dials": dials,
+        "documented": documented_by(parameters) if profile else {},
         "exit_code": parameters.whole(parameters.values, "rc"),
         "inputs": {**folder.inputs, **parameters.inputs},
     }
 
 
+_IN_EVERY_MODE = {"initial_position_lots": 0, "position_cap_lots": None, "cap_action": "rest"}
+"""A run starts without positions, and the venue knows no cap on them
+(https://nautilustrader.io/docs/latest/concepts/backtesting/apis-and-runs/ and /accounts-and-margin/)."""
+
+
 def profile_of(parameters: Parameters) -> str | None:
     """The preset of the version and mode that the parameters name; None where no profile knows it."""
     options = parameters.options
-    version = re.match(r"(\d+)\.(\d+)", parameters.version)
-    random = options.get("prob_limit", 1) != 1 or options.get("prob_slip", 0) != 0
-    if parameters.engine != ENGINE or version is None or random or options.get("bars"):
+    version = _version(parameters)
+    if parameters.engine != ENGINE or version is None:
         return None
-    book = str(options.get("book", "")).partition("_")[0].upper()
-    if not options.get("trade_exec") or not options.get("trades"):
-        return "nautilus-quotes" if book == "L1" and options.get("quotes") else None
-    before = (int(version[1]), int(version[2])) < _TRANSIENT_OVERRIDE
-    return _PROFILES.get((book, bool(options.get("quotes")), *_tracking(options, parameters.file), before))
+    book, quotes = str(options.get("book", "")).partition("_")[0].upper(), bool(options.get("quotes"))
+    trades = bool(options.get("trade_exec") and options.get("trades"))
+    if options.get("bars"):  # prices of bars among quotes and trades: nobody can say which of them filled
+        return "nautilus-bars" if book == "L1" and not (quotes or options.get("trades")) else None
+    if not trades:
+        return "nautilus-quotes" if book == "L1" and quotes else None
+    return _PROFILES.get((book, quotes, *_tracking(options, parameters.file), version < _TRANSIENT_OVERRIDE))
+
+
+def documented_by(parameters: Parameters) -> dict[str, str]:
+    """The deviations that a fill model with chance makes documented, each with its source."""
+    options, version = parameters.options, _version(parameters)
+    found: dict[str, str] = {}
+    if _probability(options, "prob_limit", 1, parameters.file) < 1:
+        found |= dict.fromkeys(("crossed_orders_fill.at_limit", "priority_is_respected.at_limit"), _TOUCHED)
+    slips = _probability(options, "prob_slip", 0, parameters.file) > 0
+    # up to 1.221 only orders of a market type slip, and those are no limit orders
+    if slips and str(options.get("book", "")).upper().startswith("L1") and (version or (0,)) >= _TRANSIENT_OVERRIDE:
+        found |= dict.fromkeys(("fill_respects_limit.slipped", "fill_price_equals_limit.slipped"), _SLIPPED)
+    return found
+
+
+_TOUCHED = (
+    "https://nautilustrader.io/docs/latest/concepts/backtesting/fill-models/ (prob_fill_on_limit): chance decides "
+    "whether an order fills that the market touches but does not cross"
+)
+_SLIPPED = (
+    "https://nautilustrader.io/docs/latest/concepts/backtesting/fill-models/ (prob_slippage): on L1 every fill, "
+    "of a maker too, may be moved one tick against the order"
+)
+
+
+def _version(parameters: Parameters) -> tuple[int, int] | None:
+    found = re.match(r"(\d{1,6})\.(\d{1,6})", parameters.version, re.ASCII)
+    return None if found is None else (int(found[1]), int(found[2]))
+
+
+def _probability(options: Mapping[str, Any], name: str, default: float, file: str) -> float:
+    value = options.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not 0 <= value <= 1:
+        raise InputError(file=file, field=name, got=value, wanted="a number from 0 to 1")
+    return float(value)
 
 
 def _tracking(options: Mapping[str, Any], file: str) -> tuple[bool, bool]:
@@ -233,9 +292,15 @@ def _tracking(options: Mapping[str, Any], file: str) -> tuple[bool, bool]:
 _PROFILES = {
     ("L1", True, False, False, False): "nautilus-l1",
     ("L1", True, False, False, True): "nautilus-l1-1.221",
+    ("L1", True, True, False, False): "nautilus-l1-queue-position",
+    ("L1", True, False, True, False): "nautilus-l1-liquidity",
+    ("L1", True, True, True, False): "nautilus-l1-queue",
     ("L1", False, False, False, False): "nautilus-trades",
     ("L1", False, False, False, True): "nautilus-trades-1.221",
     ("L2", False, False, False, False): "nautilus-l2",
+    ("L2", False, False, False, True): "nautilus-l2-1.221",
+    ("L2", False, True, False, False): "nautilus-l2-queue-position",
+    ("L2", False, False, True, False): "nautilus-l2-liquidity",
     ("L2", False, True, True, False): "nautilus-l2-queue",
 }
 """(book, quotes, queue position, liquidity consumption, before trades filled what they cross) -> preset."""

@@ -1,5 +1,7 @@
 """The reports of NautilusTrader as tables of a run: one row an order, one row an execution.
 
+No report says when an order arrived at the venue; a fill with ``liquidity_side`` TAKER does, of its order.
+
 ``ts_init`` of an order is when the strategy made it, which is when it sent it; ``ts_last`` its last
 event, the end of an order that is finished. CSV cells are text, Parquet cells typed; times are whole
 nanoseconds or ISO-8601 in either. Fills come in order of time.
@@ -40,6 +42,8 @@ NAMES = {
 }
 """The columns of each report that are read."""
 
+OPTIONAL = ("commission", "currency", "liquidity_side", "time_in_force", "instrument_id")
+
 ORDER_COLUMNS = ("order_id", "side", "price", "size", "submit_ns", "end_ns", "end", "row")
 
 
@@ -50,6 +54,8 @@ class Report:
     frame: pd.DataFrame
     rejected: tuple[Rejected, ...] = ()
     ttl_ns: str | None = None
+    taken: tuple[int, ...] = ()
+    """The rows of ``frame`` that are fills as a TAKER."""
 
 
 def nothing_of(report: str) -> pd.DataFrame:
@@ -84,7 +90,7 @@ def _expires(row: Row) -> bool:
 def fills_of(frame: pd.DataFrame, *, file: str) -> Report:
     """The fills, in order of time; a repeated trade id is rejected."""
     seen: set[str] = set()
-    records: list[tuple[tuple[int, int, int], tuple[Any, ...]]] = []
+    records: list[tuple[tuple[int, int, int], tuple[Any, ...], bool]] = []
     rejected: list[Rejected] = []
     for row in _rows(frame, file, NAMES["fills"]):
         row.check_limit("order_type")
@@ -95,9 +101,20 @@ def fills_of(frame: pd.DataFrame, *, file: str) -> Report:
             )
             continue
         seen.add(trade_id)
-        records.append(_fill(row))
+        records.append((*_fill(row), row.cells.get("liquidity_side") == "TAKER"))
     records.sort(key=lambda record: record[0])
-    return Report(frame_of(FILL_COLUMNS, [record for _, record in records]), tuple(rejected))
+    taken = [row for row, (_, _, takes) in enumerate(records) if takes]
+    return Report(frame_of(FILL_COLUMNS, [record for _, record, _ in records]), tuple(rejected), taken=tuple(taken))
+
+
+def with_arrivals(orders: pd.DataFrame, fills: Report) -> pd.DataFrame:
+    """The orders with ``live_ns`` where a fill as a TAKER tells it; a limit order takes when it arrives, or never."""
+    if not fills.taken:
+        return orders
+    order_ids, times = fills.frame["order_id"].tolist(), fills.frame["ns"].tolist()
+    arrived = {order_ids[row]: times[row] for row in reversed(fills.taken)}
+    live = [arrived.get(order_id) for order_id in orders["order_id"]]
+    return orders.assign(live_ns=pd.Series(live, dtype=object))
 
 
 def _fill(row: Row) -> tuple[tuple[int, int, int], tuple[Any, ...]]:
@@ -151,7 +168,7 @@ def _rows(frame: pd.DataFrame, file: str, names: tuple[str, ...]) -> list[Row]:
         if name not in frame.columns:
             got = ", ".join(map(str, frame.columns)) or "no columns"
             raise InputError(file=file, field=name, got=got, wanted=f"a column {name!r}")
-    wanted = [n for n in (*names, "commission", "currency", "time_in_force", "instrument_id") if n in frame.columns]
+    wanted = [n for n in (*names, *OPTIONAL) if n in frame.columns]
     wanted = list(dict.fromkeys(wanted))
     columns = [_plain(frame[name]) for name in wanted]
     rows = [

@@ -6,8 +6,8 @@ import numpy as np
 
 from invariants.laws.crossings import causes
 from invariants.laws.justification import book_prices
-from invariants.laws.ruling import Claim, Mask, Ruling, fills_of_orders, kinds_of, let_order, rule_on, then_fill
-from simcore.run import Ints, Run
+from invariants.laws.ruling import Claim, Mask, Ruling, fills_of_orders, kinds_of, later, let_order, rule_on, then_fill
+from simcore.run import ABSENT, Ints, Run
 
 _UNKNOWN_SIDE = "only a trade of unknown aggressor has the price"
 
@@ -40,14 +40,25 @@ def fill_price_equals_limit(run: Run) -> Ruling:
 
     gained = run.fills.side[rows] * (limit_ticks - run.fills.price_ticks[rows])
     better = gained > 0
-    arrived = run.fills.ns[rows] == run.orders.live_ns[run.fills.order[rows]]
+    arrived = run.fills.ns[rows] == _arrival_ns(run, run.fills.order[rows])
     opened = better & _opened(run, rows)
     kinds = kinds_of(len(rows), better=better, on_arrival=better & arrived, at_open=opened, slipped=gained == -1)
     return rule_on("fills", rows, gained != 0, tell, kinds=kinds)
 
 
+def _arrival_ns(run: Run, order: Ints) -> Ints:
+    """When the engine logged the orders live; where it did not, as the declared latency has it."""
+    live_ns, submit_ns = run.orders.live_ns[order], run.orders.submit_ns[order]
+    if not run.rules.declares("latency_ns"):
+        return live_ns
+    nominal_ns, _ = later(np.maximum(submit_ns, 0), run.rules.latency_ns)
+    return np.where(live_ns == ABSENT, nominal_ns, live_ns)
+
+
 def _opened(run: Run, rows: Ints) -> Mask:
-    """Fills at the price of the first trade of their time."""
+    """Fills at the price of the first trade of their time; all of them where no tape can contradict."""
+    if not run.has_tape:
+        return np.ones(len(rows), dtype=np.bool_)
     if not len(run.trades) or not run.is_tape_ordered:
         return np.zeros(len(rows), dtype=np.bool_)
     first = np.searchsorted(run.trades.ns, run.fills.ns[rows], "left")

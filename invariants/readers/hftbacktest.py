@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from itertools import accumulate
@@ -41,6 +41,7 @@ from invariants.readers.tables import SUFFIXES
 from invariants.readers.tape import Tape
 from simcore import InputError, Rules, Run
 from simcore.frames import STAMPS, UNJUDGED
+from simcore.units import decimal_of
 
 LOG = "order_snapshots"
 RECORDER = "recorder.npz"
@@ -116,7 +117,8 @@ def _output(folder: Path, log: Log, recorder: Recorder, parameters: Parameters) 
         profile=PROFILES.get(str(parameters.options.get("ex"))),
         dials=_dials(parameters),
         provenance=dict.fromkeys(STAMPS, "native" if has_log else "absent"),
-        reported=_reported(log, recorder),
+        reported=_reported(log, recorder, parameters),
+        end_ns=parameters.whole(parameters.values, "last_ts"),
         last_event_ns=max([*moments, log.last_now] if log.last_now is not None else moments, default=None),
         exit_code=_exit_code(parameters),
         files=_shown(log, states_file),
@@ -198,10 +200,16 @@ def _known_to(now: int, known: int, fills: list[Fill]) -> int:
     return min(now, max(fills[known].ns - 1, fills[known - 1].ns_to if known else 0))
 
 
-def _reported(log: Log, recorder: Recorder) -> dict[str, Any]:
-    """The engine's own totals, of the first account that knows all fills.
+SIZE_DECIMALS = 9
+STATED = {"orders": "submits", "num_trades": "fills", "trading_volume": "turnover", "final_position": "position"}
+"""Figures of the run that its parameters may state, and the total that each is."""
 
-    Where none does, or (cash) a fill is of several prices of which the log shows one, unjudged.
+
+def _reported(log: Log, recorder: Recorder, parameters: Parameters) -> dict[str, Any]:
+    """The engine's own totals, of the first account that knows all fills, and those that ``meta.json`` states.
+
+    Where no account does, or (cash) a fill is of several prices of which the log shows one, unjudged. A file
+    that was cut is not what the parameters state.
     """
     finals = [*recorder.states[-1:], *log.states[-1:]]
     last_seen = max((fill.seen for fill in log.fills), default=0)
@@ -211,7 +219,17 @@ def _reported(log: Log, recorder: Recorder) -> dict[str, Any]:
     figures = _figures(final or finals[-1])
     one_price = all(fill.single for fill in log.fills)
     open_ = [name for name in figures if final is None or (name == "cash" and not one_price)]
-    return {UNJUDGED + name if name in open_ else name: value for name, value in figures.items()}
+    judged = {UNJUDGED + name if name in open_ else name: value for name, value in figures.items()}
+    return judged if final is None or not log.file else judged | dict(_stated(parameters))
+
+
+def _stated(parameters: Parameters) -> Iterator[tuple[str, Decimal]]:
+    for name, ours in STATED.items():
+        value = dict(parameters.values).get(name)
+        if value is not None:
+            number = decimal_of(value, field=name, file=parameters.file)
+            # sums of sizes in binary: as many decimals as sizes have
+            yield ours, round(number, SIZE_DECIMALS).normalize()
 
 
 def _figures(state: State) -> dict[str, Decimal]:

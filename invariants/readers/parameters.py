@@ -1,8 +1,8 @@
 """``meta.json``, the run parameters beside an engine's output: what no report of the engine says.
 
 A JSON object; the names that readers know are ``engine``, ``version``, ``variant``, ``rc`` (the
-engine's own exit code) and ``opt``, an object of the engine's settings. Everything else is left
-alone. The file is optional.
+engine's own exit code), ``opt``, an object of the engine's settings, and counts and sums of the run,
+which each reader names. Everything else is left alone. The file is optional.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from invariants.strictjson import check_object, parse
 from simcore import InputError
+from simcore.run import Rejected
+from simcore.units import decimal_of
 
 NAME = "meta.json"
 LARGEST_BYTES = 16 * 2**20
@@ -43,6 +46,24 @@ class Parameters:
             raise InputError(file=self.file, field=name, got=value, wanted="a whole number")
         return value
 
+    def number(self, values: Mapping[str, Any], name: str) -> Decimal | None:
+        """A finite number among ``values``, None where absent. Raises ``InputError``."""
+        value = values.get(name)
+        return None if value is None else decimal_of(value, field=name, file=self.file)
+
+    def flag(self, name: str) -> bool | None:
+        """A setting that is on or off, None where absent. Raises ``InputError``."""
+        value = self.options.get(name)
+        if value is not None and not isinstance(value, bool):
+            raise InputError(file=self.file, field=f"opt.{name}", got=value, wanted="true or false")
+        return value
+
+    def contradicted(self, name: str, stated: Decimal | None, found: Decimal | int, where: str) -> tuple[Rejected, ...]:
+        """The file, rejected, where it states another number than was ``found``: for what no total is named after."""
+        if stated is None or stated == found:
+            return ()
+        return (Rejected("parameters", self.file, 1, name, str(stated), f"{found}, {where}"),)
+
 
 def parameters_of(folder: Path) -> Parameters:
     """The parameters beside the output in ``folder``. Raises ``InputError``."""
@@ -65,3 +86,18 @@ def _text(values: Mapping[str, Any], name: str, file: str) -> str:
     if not isinstance(value, str):
         raise InputError(file=file, field=name, got=value, wanted="a text")
     return value
+
+
+def with_claims(
+    reported: Mapping[str, Any], claims: Mapping[str, Decimal | None], counted: Mapping[str, Decimal | int]
+) -> dict[str, Any]:
+    """The totals of an output and those that the parameters claim besides.
+
+    A total has one value: of two that differ it is the first that what was ``counted`` in the rows
+    contradicts, so that neither is passed over.
+    """
+    totals = dict(reported)
+    for name, value in claims.items():
+        if value is not None and (name not in totals or totals[name] == counted.get(name)):
+            totals[name] = value
+    return totals

@@ -230,9 +230,12 @@ def _end(orders: EngineTable, row: int, status: int) -> str:
 
 
 def _orders(states: list[_State], units: _Units) -> pd.DataFrame:
-    """A cancel takes effect in the engine itself, at the label at which the strategy asked for it."""
+    """A cancel takes effect in the engine itself, at the label at which the strategy asked for it.
+
+    The file is in the order of the last changes; the orders here in that of their submission.
+    """
     rows = []
-    for state in states:
+    for state in sorted(states, key=lambda state: state.created):
         side, amount = signed(state.amount)
         end_ns = None if state.end == "open" else units.end(state.dt)
         cancel_ns = end_ns if state.end == "cancelled" else None

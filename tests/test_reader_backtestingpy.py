@@ -171,6 +171,50 @@ def test_a_log_that_ends_in_a_position_without_trades_is_refused(tmp_path: Path)
     assert "finalize_trades=True" in caught.value.wanted
 
 
+@pytest.mark.parametrize("option", ["exclusive_orders", "hedging", "trade_on_close"])
+def test_a_log_that_cannot_be_all_orders_is_set_aside(tmp_path: Path, option: str) -> None:
+    run = read_backtestingpy(output(tmp_path, log=log_frame(), meta={"opt": {option: True}}))
+    assert "orders" not in run.read
+    assert not len(run.positions)
+    assert run.read["strategy_log"] == 6
+    assert run.provenance["submit_ns"] == "absent"
+    assert run.reported[UNJUDGED + "exits_without_order"] == 0
+    found = verdicts(run)
+    assert (found["fills_have_orders"], found["crossed_orders_fill"]) == ("unknown", "unknown")
+
+
+def test_an_option_that_is_off_changes_nothing(tmp_path: Path) -> None:
+    meta = {"opt": {"exclusive_orders": False, "hedging": False, "trade_on_close": False}}
+    assert read_backtestingpy(output(tmp_path, log=log_frame(), meta=meta)).read["orders"] == 5
+
+
+def test_an_option_that_is_neither_on_nor_off_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="true or false"):
+        read_backtestingpy(output(tmp_path, log=log_frame(), meta={"opt": {"hedging": "yes"}}))
+
+
+@pytest.mark.parametrize(("matching", "aside"), [(0, True), (1, False)])
+def test_exits_of_no_order_tell_that_a_log_is_not_all_orders(tmp_path: Path, matching: int, aside: bool) -> None:
+    # four exits at a price that no order has; one in four may be so, among sixteen
+    strange = [(5, 1, 2, 100.0, 105.0, tag) for tag in (1, 2, 3, 4)]
+    known = [(5, 3, 4, 101.0, 103.0, tag) for tag in range(10, 22)] if matching else []
+    log = [("submit", 0, tag, 1, 5, 100.0, 0) for tag in (1, 2, 3, 4)]
+    log += [("submit", 2, tag, 1, 5, 101.0, 0) for tag in range(10, 22) if matching]
+    log += [("submit", 3, 30 + tag, -1, 5, 103.0, 0) for tag in range(12) if matching]
+    log += [("submit", 5, 99, 1, 5, 90.0, 0)]
+    folder = output(tmp_path, trades=trades_frame(strange + known), log=log_frame(log))
+    run = read_backtestingpy(folder)
+    assert ("orders" not in run.read) == aside
+    assert run.reported.get(UNJUDGED + "exits_without_order") == (4 if aside else None)
+
+
+def test_trades_that_were_left_open_are_read_without_orders_where_that_is_stated(tmp_path: Path) -> None:
+    meta = {"opt": {"finalize_trades": False}}
+    run = read_backtestingpy(output(tmp_path, trades=trades_frame(TRADES[:1]), log=log_frame(LOG[:4]), meta=meta))
+    assert "orders" not in run.read
+    assert "cash" not in run.reported
+
+
 def test_an_exit_that_two_sets_of_orders_explain_stays_unexplained(tmp_path: Path) -> None:
     # one leg of 5 at 104: either order alone would explain it, and the engine would have filled both
     rows = [*LOG[:2], ("submit", 1, 9, -1, 5, 103.0, 5)]

@@ -222,6 +222,72 @@ def test_the_analyzer_that_lost_executions_is_told_so(tmp_path: Path) -> None:
     assert report["position_sums_fills"].verdict is Verdict.PASS
 
 
+STATED = {"exbits": 2, "final_pos": 0.0, "orders": 4, "notifs": 7, "tx": 2, "final_value": 1002.5970000000001}
+
+
+@pytest.mark.parametrize(
+    ("changed", "failed"),
+    [
+        ({}, set()),
+        ({"orders": 6}, set()),  # two of the last bar were never told of
+        ({"orders": 3}, {"totals_reconcile"}),
+        ({"exbits": 3}, {"totals_reconcile"}),
+        ({"final_pos": 2.0}, {"position_sums_fills"}),
+        ({"notifs": 8}, {"values_are_valid"}),
+        ({"tx": 1}, {"values_are_valid"}),
+        ({"final_value": 1002.6}, {"values_are_valid"}),
+    ],
+)
+def test_figures_of_the_parameters_are_held_against_the_rows(
+    tmp_path: Path, changed: dict[str, float], failed: set[str]
+) -> None:
+    folder = whole(tmp_path / "run")
+    (folder / "meta.json").write_text(json.dumps(STATED | changed))
+    run = read_backtrader(folder)
+    assert {j.law for j in audit(run).judgements if j.verdict is Verdict.FAIL} == failed
+    assert ("unjudged.submits" in run.reported) == (changed == {"orders": 6})
+
+
+def test_an_order_that_is_missing_among_others_is_not_one_of_the_last_bar(tmp_path: Path) -> None:
+    folder = save(tmp_path / "run", notify_order=[row for row in LOG if row["ref"] != [2]], exbits=BITS)
+    (folder / "meta.json").write_text('{"orders": 4}')
+    assert audit(read_backtrader(folder))["totals_reconcile"].verdict is Verdict.FAIL
+
+
+def test_slippage_that_the_parameters_state_leaves_the_pricing_open(tmp_path: Path) -> None:
+    folder = whole(tmp_path / "run")
+    (folder / "meta.json").write_text('{"opt": {"slip_perc": 0.001, "slip_fixed": 0}}')
+    assert not read_backtrader(folder).rules.declares("pricing")
+    (folder / "meta.json").write_text('{"opt": {"slip_perc": 0}}')
+    assert read_backtrader(folder).rules.declares("pricing")
+
+
+def on_tape(folder: Path, prints: list[tuple[int, float]]) -> dict[str, Any]:
+    rows = [(when, price, 5, 1) for when, price in prints]
+    pd.DataFrame(rows, columns=["ns", "price", "size", "aggressor"]).to_csv(folder / "tape.csv", index=False)
+    return {j.law: j for j in audit(read_backtrader(folder, tape=folder / "tape.csv")).judgements}
+
+
+@pytest.mark.parametrize(("off_ms", "failed"), [(0, 0), (-1, 1)])
+def test_a_tick_of_the_instant_of_a_cancel_may_find_no_order(tmp_path: Path, off_ms: int, failed: int) -> None:
+    log = [
+        notified(1.884 / 60, 1, "Submitted", 2, 100, made=0.884 / 60, valid=None),
+        notified(5.884 / 60, 1, "Canceled", 2, 100, made=0.884 / 60, valid=None, exec_dt=at(5.884 / 60)),
+        notified(9.123 / 60, 2, "Completed", 2, 100, made=5.884 / 60, valid=None),
+    ]
+    folder = save(tmp_path / "run", notify_order=log, exbits=[executed(2, at(9.123 / 60), 2, 99, 2)])
+    instant = ns(5.884 / 60) + off_ms * 10**6
+    found = on_tape(folder, [(instant, 99.0), (ns(9.123 / 60), 99.0)])["crossed_orders_fill"]
+    assert (found.failed, found.by_model) == (failed, 1 - failed)
+
+
+@pytest.mark.parametrize(("first", "by_model"), [(101.5, 1), (101.4, 0)])
+def test_a_better_price_is_the_model_at_the_open_alone(tmp_path: Path, first: float, by_model: int) -> None:
+    folder = save(tmp_path / "run", notify_order=LOG, exbits=BITS)
+    found = on_tape(folder, [(ns(1), 100.0), (ns(2), first), (ns(2.5), 101.5)])["fill_price_equals_limit"]
+    assert (found.by_model, found.failed) == (by_model, 1 - by_model)
+
+
 def test_a_writer_alone_gives_totals_and_no_fills(tmp_path: Path) -> None:
     packed = tmp_path / "writer.csv.gz"
     packed.write_bytes(gzip.compress(WRITER.encode()))

@@ -409,3 +409,91 @@ def test_a_run_that_was_cut_is_not_what_its_parameters_state(tmp_path: Path) -> 
     (tmp_path / "meta.json").write_bytes((source / "meta.json").read_bytes())
     found = {j.law for j in audit(read_hftbacktest(tmp_path)).judgements if j.verdict is Verdict.FAIL}
     assert {"run_is_complete", "totals_reconcile"} <= found
+
+
+STATED = {
+    "last_ts": at(40),
+    "orders": 2,
+    "num_trades": 3,
+    "trading_volume": 0.7,
+    "final_position": -0.30000000000000004,
+}
+
+
+def test_parameters_say_when_the_run_ended_and_what_it_came_to(tmp_path: Path) -> None:
+    recorded(tmp_path, (at(40), 0, -0.3, 39.75, 0.019, 3, 0.7, 0.0))
+    run = read_hftbacktest(written(tmp_path, meta=PARTIAL | STATED))
+    assert (run.end_ns, run.last_event_ns) == (at(40), at(40))
+    assert {name: str(run.reported[name]) for name in ("submits", "fills", "turnover", "position")} == {
+        "submits": "2", "fills": "3", "turnover": "0.7", "position": "-0.3",
+    }  # fmt: skip
+    found = {j.law: j.verdict for j in audit(run).judgements}
+    assert {found[law] for law in ("totals_reconcile", "position_sums_fills", "run_is_complete")} == {Verdict.PASS}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "law"),
+    [
+        ("last_ts", at(41), "run_is_complete"),
+        ("orders", 20, "totals_reconcile"),
+        ("num_trades", 4, "totals_reconcile"),
+        ("trading_volume", 0.8, "totals_reconcile"),
+        ("final_position", -0.4, "position_sums_fills"),
+    ],
+)
+def test_parameters_that_contradict_the_rows_are_a_finding(tmp_path: Path, name: str, value: float, law: str) -> None:
+    recorded(tmp_path, (at(40), 0, -0.3, 39.75, 0.019, 3, 0.7, 0.0))
+    run = read_hftbacktest(written(tmp_path, meta=PARTIAL | STATED | {name: value}))
+    assert {j.law: j for j in audit(run).judgements}[law].verdict is Verdict.FAIL
+
+
+def test_a_recorder_that_contradicts_rows_and_parameters_is_a_finding(tmp_path: Path) -> None:
+    recorded(tmp_path, (at(40), 0, -0.3, 39.75, 0.019, 2, 0.7, 0.0))
+    run = read_hftbacktest(written(tmp_path, meta=PARTIAL | STATED))
+    assert run.reported["fills"] == 2
+    assert {j.law: j for j in audit(run).judgements}["totals_reconcile"].verdict is Verdict.FAIL
+
+
+def test_a_round_count_is_held_to_its_last_digit(tmp_path: Path) -> None:
+    run = read_hftbacktest(written(tmp_path, meta=PARTIAL | {"orders": 10}))
+    assert run.reported["submits"].as_tuple().exponent == 0
+    assert {j.law: j for j in audit(run).judgements}["totals_reconcile"].verdict is Verdict.FAIL
+
+
+TAPE = pd.DataFrame({"ns": [at(24), at(25)], "price": [99.5, 99.5], "size": [1.0, 1.0], "aggressor": [1, 1]})
+
+
+def judged_on(folder: Path, rows: list[tuple[Any, ...]], tape: pd.DataFrame, **opt: Any) -> dict[str, Any]:
+    tape.to_csv(folder / "tape.csv", index=False)
+    meta = PARTIAL | {"opt": {"ex": "partial", "entry": 3 * S // 10, **opt}}
+    run = read_hftbacktest(written(folder, rows, meta=meta), tape=folder / "tape.csv")
+    return {j.law: j for j in audit(run).judgements}
+
+
+def test_a_better_price_is_the_model_on_arrival_alone(tmp_path: Path) -> None:
+    found = judged_on(tmp_path, ROWS[3:5], TAPE)["fill_price_equals_limit"]
+    assert (found.verdict, found.by_model) == (Verdict.PASS, 1)
+    late = row(27, 22, 26, 2, -1, FILLED, price=99.0, leaves_qty=0.0, exec_qty=0.5, exec_price=99.5, position=-0.5)
+    assert judged_on(tmp_path, [ROWS[3], late], TAPE)["fill_price_equals_limit"].verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(("trade", "verdict"), [(at(13), Verdict.PASS), (at(13) + 1, Verdict.FAIL)])
+def test_a_trade_at_the_very_arrival_comes_before_the_request(tmp_path: Path, trade: int, verdict: Verdict) -> None:
+    rows = [
+        row(10, 10, 0, 1, 1, SENT),
+        row(14, 10, 13, 1, 1, LIVE),
+        row(31, 31, 13, 1, 1, ASKED),
+        row(35, 31, 34, 1, 1, CANCELLED),
+    ]
+    tape = pd.DataFrame({"ns": [trade], "price": [99.0], "size": [1.0], "aggressor": [-1]})
+    found = judged_on(tmp_path, rows, tape)["crossed_orders_fill"]
+    assert (found.verdict, found.by_model) == (verdict, int(verdict is Verdict.PASS))
+
+
+@pytest.mark.parametrize("tif", [1, 3])
+def test_an_order_that_expires_on_arrival_is_not_crossed_later(tmp_path: Path, tif: int) -> None:
+    """Post-only and immediate-or-cancel."""
+    rows = [row(10, 10, 0, 1, 1, SENT), row(14, 10, 13, 1, 1, (2, 0))]
+    tape = pd.DataFrame({"ns": [at(20)], "price": [99.0], "size": [1.0], "aggressor": [-1]})
+    found = judged_on(tmp_path, rows, tape, tif=tif)["crossed_orders_fill"]
+    assert (found.verdict, found.failed) == (Verdict.UNKNOWN, 0)

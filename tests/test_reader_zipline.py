@@ -209,6 +209,34 @@ def test_a_cell_that_cannot_be_read_is_named(tmp_path: Path, table: str, field: 
     assert caught.value.field == field
 
 
+def test_orders_stand_as_they_were_sent_not_as_they_last_changed(tmp_path: Path) -> None:
+    long = order("e", 1, 4, 500, 0, 98.0, 2, 0.0)
+    run = read_zipline(save(tmp_path / "run", orders=[*ORDERS, long]))
+    assert run.orders.order_id.tolist() == ["a", "b", "e", "c", "d"]
+    assert run.orders.row.tolist() == [1, 2, 5, 3, 4]
+    assert audit(run)["time_is_ordered"].verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("stated", "verdict"),
+    [
+        ({"orders": 4, "submits": 4, "transactions": 3}, Verdict.PASS),
+        ({"orders": 5}, Verdict.PASS),  # the rows of two sessions
+        ({"orders": 6}, Verdict.FAIL),
+        ({"orders": 4, "submits": 6}, Verdict.FAIL),
+        ({"orders": 6, "submits": 4}, Verdict.FAIL),
+        ({"transactions": 4}, Verdict.FAIL),
+    ],
+)
+def test_counts_of_the_parameters_are_held_against_the_rows(
+    tmp_path: Path, stated: dict[str, int], verdict: Verdict
+) -> None:
+    before = order("c", 2, 3, -500, -100, 99.0, 0, 10.1)
+    folder = save(tmp_path / "run", orders=[*ORDERS[:2], before, *ORDERS[2:]])
+    (folder / "meta.json").write_text(json.dumps(stated))
+    assert audit(read_zipline(folder))["totals_reconcile"].verdict is verdict
+
+
 def test_daily_bars_are_refused(tmp_path: Path) -> None:
     daily = [order("a", 0, 1440, 500, 500, 101.0, 1, 50.0)]
     with pytest.raises(InputError, match="data_frequency='minute'"):

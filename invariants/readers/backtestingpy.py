@@ -15,12 +15,20 @@ the engine splits an order over the trades that it closes and opens. A log with 
 beside stop-loss and take-profit prices, raises ``InputError``: an order here has one limit. Without a
 log the run is its fills.
 
+So it is beside a log that cannot be all orders. Options of ``Backtest`` that no table states make it
+so: ``exclusive_orders`` closes trades and cancels orders by itself, with ``hedging`` an order closes
+nothing, with ``trade_on_close`` the engine closes at the bar before the last, and without
+``finalize_trades`` trades are left out. ``meta.json`` may state each (``opt``: true or false). Where it
+does not, exits that no order explains tell, where before the last bar there are ``SPARE_EXITS`` or more
+and they are more than one in so many of all. They are counted as ``unjudged.exits_without_order``.
+
 ``Commission`` is a sum over both legs; it is split in proportion to their notional. Equity is cash
 once everything is closed, which the engine does with ``finalize_trades=True``; that is known from
 ``meta.json`` (``opt.finalize_trades``), or from an exit in the last bar that no order explains, or
 from a log whose last position is what the trades add up to. ``Equity Final`` is then the reported
 cash, freed from float noise below one ulp an addition. A trade that was left open is in no table of
-the engine; a log that cannot show that there is none raises ``InputError``.
+the engine; a log that cannot show that there is none raises ``InputError``, unless the parameters
+state one of those options.
 """
 
 from __future__ import annotations
@@ -35,11 +43,11 @@ from typing import Any
 
 import pandas as pd
 
-from invariants.readers.backtestingpy_log import LOG, Bars, Leg, Log, Table, check_closed, log_of, matched, tag_of
+from invariants.readers.backtestingpy_log import LOG, Bars, Leg, Log, Table, left_open, log_of, matched, tag_of
 from invariants.readers.binary_sums import decimals_of, plain, settled
 from invariants.readers.engine_run import Output, run_of
 from invariants.readers.engine_table import EngineTable, find
-from invariants.readers.parameters import parameters_of
+from invariants.readers.parameters import Parameters, parameters_of
 from invariants.readers.peek import columns_of
 from invariants.readers.sources import Sources
 from invariants.readers.tables import SUFFIXES
@@ -59,6 +67,8 @@ FILES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """Of each table the names that its file may have, and the columns that it must have."""
 
 PROFILE = "backtestingpy-bars"
+SPARE_EXITS = 4
+"""One exit in so many may match no order of a log that is all orders; fewer prove nothing."""
 MONEY_DECIMALS = 12
 """Fees that need more decimals are no decimal amounts; cash is then not known exactly."""
 
@@ -172,15 +182,22 @@ def _output(path: Path, files: Mapping[str, Table], bars: Bars) -> Output:
     parameters = parameters_of(Path(curve.file).parent)
     trips = list(_trips(trades, bars))
     legs = [leg for trip in trips for leg in trip.legs]
-    log = log_of(files["strategy_log"], trades) if "strategy_log" in files else None
-    names = matched(legs, log, bars) if log else {leg: leg.name for leg in legs}
+    given = log_of(files["strategy_log"], trades) if "strategy_log" in files else None
+    found = matched(legs, given, bars) if given else {}
+    alone = sum(leg.label != bars.labels[-1] and _unexplained(leg, found) for leg in found)
+    log = given if given and not _sets_aside(given, legs, alone, bars, parameters) else None
+    names = found if log else {leg: leg.name for leg in legs}
     # the engine closes what is left after everything else that happens in its last bar
     legs.sort(key=lambda leg: (leg.label, _unexplained(leg, names)))
     fills = _fills(legs, names, bars)
     closing = log is not None and any(leg.label == bars.labels[-1] and _unexplained(leg, names) for leg in legs)
-    closes = closing or parameters.options.get("finalize_trades") is True
+    closes = closing or parameters.flag("finalize_trades") is True
     if log and not closes:
-        closes = check_closed(log, legs, trades, bars)
+        _check_closed(left_open(log, legs, bars), trades)
+        closes = True
+    reported = _reported(files, legs, len(fills), closes=closes)
+    if given and not log:
+        reported |= {f"{UNJUDGED}exits_without_order": Decimal(alone)}
     shown = {"fills": trades.file, "trades": trades.file, "reported": files.get("stats", curve).file}
     if log:
         shown |= dict.fromkeys(("orders", "positions", "strategy_log"), log.file)
@@ -193,14 +210,32 @@ def _output(path: Path, files: Mapping[str, Table], bars: Bars) -> Output:
         positions=_positions(log, bars, closing=closing) if log else None,
         profile=PROFILE,
         provenance={"submit_ns": "derived" if log else "absent", "cancel_ns": "derived" if log else "absent"},
-        reported=_reported(files, legs, len(fills), closes=closes),
+        reported=reported,
         end_ns=_end_ns(files.get("stats"), bars),
         last_event_ns=bars.last_ns(bars.labels[-1]),
         files=shown,
         inputs={table.file: table.source.sha256 for table in files.values()} | dict(parameters.inputs),
-        rejected=(*(trip.wrong for trip in trips if trip.wrong), *(log.rejected if log else ())),
+        rejected=(*(trip.wrong for trip in trips if trip.wrong), *(given.rejected if given else ())),
         read={name: len(files[name]) for name in ("trades", "strategy_log", "equity_curve", "stats") if name in files},
     )
+
+
+def _sets_aside(log: Log, legs: Sequence[Leg], alone: int, bars: Bars, parameters: Parameters) -> bool:
+    """Whether the log cannot be all orders: by the options, or by ``alone`` exits that match no order."""
+    stated = [parameters.flag(name) for name in ("exclusive_orders", "hedging", "trade_on_close")]
+    if any(stated) or (alone >= SPARE_EXITS and SPARE_EXITS * alone > sum(leg.part == "exit" for leg in legs)):
+        return True
+    return parameters.flag("finalize_trades") is False and left_open(log, legs, bars) is not None
+
+
+def _check_closed(wrong: tuple[Decimal, Decimal] | None, trades: Table) -> None:
+    if wrong is not None:
+        got = f"trades that add up to {wrong[0]} where the strategy saw {wrong[1]}"
+        wanted = (
+            "every trade closed, Backtest(..., finalize_trades=True); or opt.finalize_trades or "
+            "opt.trade_on_close, as they were set, in meta.json; or no log"
+        )
+        raise InputError(file=trades.file, field="Size", got=got, wanted=wanted)
 
 
 def _unexplained(leg: Leg, names: Mapping[Leg, Any]) -> bool:

@@ -353,17 +353,13 @@ def _fit(sizes: Sequence[Decimal], rooms: list[Decimal], given: list[int], fuel:
     return False
 
 
-def check_closed(log: Log, legs: Sequence[Leg], trades: Table, bars: Bars) -> bool:
-    """True where the log shows that no trade was left open; such trades are in no table of the engine.
+def left_open(log: Log, legs: Sequence[Leg], bars: Bars) -> tuple[Decimal, Decimal] | None:
+    """What the trades add up to and what the strategy saw, unless the log shows that no trade was left open.
 
-    Raises ``InputError`` where the log cannot show it: an order that was filled would look unfilled.
+    Such trades are in no table of the engine: an order that was filled would look unfilled.
     """
     seen, position, _ = log.positions[-1] if log.positions else (bars.labels[0], Decimal(0), 0)
     ours = sum((leg.side * leg.size for leg in legs if leg.label <= seen), Decimal(0))
     waiting = [order.tag for order in log.orders if not order.is_filled and order.cancel is None and order.label < seen]
     late = seen != bars.labels[-1]
-    if ours == position and not (late and waiting):
-        return True
-    got = f"trades that add up to {ours} where the strategy saw {position}"
-    wanted = "every trade closed, Backtest(..., finalize_trades=True), said in meta.json; or no log"
-    raise InputError(file=trades.file, field="Size", got=got, wanted=wanted)
+    return None if ours == position and not (late and waiting) else (ours, position)

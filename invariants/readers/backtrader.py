@@ -10,8 +10,13 @@ In one folder, each table as ``.parquet``, ``.csv`` or ``.csv.gz`` (Parquet, whe
 - ``writer.csv``: the WriterFile; its cash and value at the last bar are held against the fills.
 
 With the WriterFile alone the run has no orders and no fills, only totals. With ``exbits`` alone it
-has fills and no orders. ``meta.json`` beside them may state ``opt.bar_seconds``, ``opt.bar_label``
-and ``opt.commission`` (the rate). Cash is that of stocks: no margin, no multiplier.
+has fills and no orders. ``meta.json`` beside them may state ``opt.bar_seconds``, ``opt.bar_label``,
+``opt.commission`` (the rate), and ``opt.slip_perc`` or ``opt.slip_fixed``, which leave the pricing
+undeclared. Cash is that of stocks: no margin, no multiplier.
+
+Figures that ``meta.json`` may state are held against the rows: ``exbits`` (executions), ``final_pos``,
+``orders`` (of the broker; those of the last bar are never told to ``notify_order``), ``notifs`` and
+``tx`` (rows of the logs), ``final_value`` (the WriterFile's last value).
 """
 
 from __future__ import annotations
@@ -31,7 +36,7 @@ from invariants.readers.backtrader_writer import Writer, is_writer, read_writer
 from invariants.readers.binary_sums import decimals_of, settled
 from invariants.readers.engine_run import Output, run_of
 from invariants.readers.engine_table import EngineTable, find, signed
-from invariants.readers.parameters import Parameters, parameters_of
+from invariants.readers.parameters import Parameters, parameters_of, with_claims
 from invariants.readers.peek import columns_of
 from invariants.readers.sources import Sources
 from invariants.readers.tables import SUFFIXES
@@ -44,6 +49,8 @@ TRADED = ("date", "amount", "price", "sid", "symbol", "value")
 NO_FILLS = pd.DataFrame({name: [] for name in ("ns", "order_id", "side", "price", "size")})
 MONEY_DECIMALS = 12
 """Fees that need more decimals are no decimal amounts; cash is then not known exactly."""
+VALUE_DIGITS = 12
+"""Significant digits to which the account's value is held, a sum of binary floats."""
 _ADDITIONS = 4
 """An execution may close and open: each moves cash by its notional and by its fee."""
 
@@ -98,10 +105,13 @@ def read_backtrader(
     run = run_of(_output(folder.name, files, orders, feed, parameters), rules=rules, tape=tape)
     if files.bits is None:
         return replace(run, read={table: count for table, count in run.read.items() if table != "fills"})
-    if orders is not None and orders.partial and rules is None:
-        # by default volume is ignored, so somebody set a filler, and which one no file says
-        return replace(run, rules=replace(run.rules, undeclared=run.rules.undeclared | {"sizing"}))
-    return run
+    if rules is not None:
+        return run
+    # by default volume is ignored, so somebody set a filler, and which one no file says
+    filler = {"sizing"} if orders is not None and orders.partial else set()
+    slips = any(parameters.number(parameters.options, name) for name in ("slip_perc", "slip_fixed"))
+    undeclared = run.rules.undeclared | filler | ({"pricing"} if slips else set())
+    return replace(run, rules=replace(run.rules, undeclared=undeclared))
 
 
 def _files(given: Path, folder: Path) -> _Files:
@@ -129,6 +139,7 @@ def _output(name: str, files: _Files, orders: Orders | None, feed: Feed, paramet
     totals |= {} if files.writer is None else _account(files.writer, fills)
     if orders is not None and orders.fees is not None:
         totals["fees"] = orders.fees
+    totals = with_claims(totals, *_claims(files, fills, orders, parameters))
     stamp = "derived" if feed.bar_ns or feed.error_ns else "native"
     last_ns = max(map(feed.last, files.labels()), default=None)
     return Output(
@@ -145,9 +156,9 @@ def _output(name: str, files: _Files, orders: Orders | None, feed: Feed, paramet
         else {"submit_ns": stamp, "live_ns": "absent", "cancel_ns": stamp, "end_ns": stamp},
         reported=totals,
         last_event_ns=last_ns,
-        files=_shown(files),
+        files=_shown(files, parameters),
         inputs={file.file: file.sha256 for file in files.all()} | dict(parameters.inputs),
-        rejected=(*(() if orders is None else orders.rejected), *repeated, *doubled),
+        rejected=(*(() if orders is None else orders.rejected), *repeated, *doubled, *_contradicted(files, parameters)),
         read=_read(files),
     )
 
@@ -157,10 +168,54 @@ def _dials(parameters: Parameters) -> dict[str, Any]:
     return {} if rate is None else {"fee_rate": rate}
 
 
-def _shown(files: _Files) -> dict[str, str]:
+def _claims(
+    files: _Files, fills: pd.DataFrame, orders: Orders | None, parameters: Parameters
+) -> tuple[dict[str, Decimal | None], dict[str, Decimal | int]]:
+    """Totals that the parameters state, and what the rows have of the same."""
+    claims: dict[str, Decimal | None] = {}
+    counted: dict[str, Decimal | int] = {}
+    if files.bits is not None:
+        claims |= {name: parameters.number(parameters.values, key) for name, key in _STATED.items()}
+        sizes = [side * size for side, size in zip(fills["side"], fills["size"], strict=True)]
+        counted["fills"] = len(files.bits)
+        if all(isinstance(size, Decimal) for size in sizes):
+            counted["position"] = sum(sizes, Decimal(0))
+    if orders is not None:
+        told = len(orders.frame)
+        sent = parameters.number(parameters.values, "orders")
+        untold = sent is not None and sent > told and _follow(orders.frame["order_id"].tolist())
+        claims[f"{UNJUDGED}submits" if untold else "submits"] = sent
+        counted["submits"] = told
+    return claims, counted
+
+
+_STATED = {"fills": "exbits", "position": "final_pos"}
+
+
+def _follow(refs: list[int]) -> bool:
+    """Whether no order is missing between the first and the last: the engine numbers them one by one."""
+    return not refs or max(refs) - min(refs) + 1 == len(set(refs))
+
+
+def _contradicted(files: _Files, parameters: Parameters) -> tuple[Rejected, ...]:
+    """The parameters, where they state other counts than there are rows, or another value at the end."""
+    found: list[Rejected] = []
+    for name, table in (("notifs", files.log), ("tx", files.traded)):
+        if table is not None:
+            stated = parameters.number(parameters.values, name)
+            found += parameters.contradicted(name, stated, len(table), f"the rows of {table.file}")
+    stated = parameters.number(parameters.values, "final_value")
+    if stated is not None and files.writer is not None and files.writer.value:
+        last = files.writer.value[-1]
+        near = abs(stated - last) <= Decimal(10) ** -VALUE_DIGITS * abs(last)
+        found += parameters.contradicted("final_value", last if near else stated, last, f"as {files.writer.file} ends")
+    return tuple(found)
+
+
+def _shown(files: _Files, parameters: Parameters) -> dict[str, str]:
     shown = {"orders": files.log, "fills": files.bits, "positions": files.bits}
     names = {table: file.file for table, file in shown.items() if file is not None}
-    reported = [file.file for file in (files.traded, files.writer) if file is not None]
+    reported = [*(file.file for file in (files.traded, files.writer) if file is not None), *parameters.inputs]
     return names | ({"reported": " and ".join(reported)} if reported else {})
 
 

@@ -12,7 +12,8 @@ when the log first shows the fill; where the log leaves that open, it is taken a
 ``meta.json`` beside them may hold ``version``, ``rc`` (what the last call of the backtester returned;
 1 is the end of the data, which is how a run ends) and ``opt`` with ``ex`` (partial, nopartial: the
 profile), ``entry`` and ``resp`` (constant order latencies in nanoseconds; a cancel is a request like
-a submit).
+a submit). Figures of the run that it may state are held against the rows: ``last_ts`` (the end, local),
+``orders``, ``num_trades``, ``trading_volume`` and ``final_position``.
 
 Prices, sizes and sums are floats: ``invariants.readers.floats`` says when they are taken for the
 decimals that they were meant to be. Nothing else is rounded.
@@ -34,14 +35,13 @@ import pandas as pd
 from invariants.readers.engine_run import Output, run_of
 from invariants.readers.hftbacktest_log import COLUMNS, TABLE, Fill, Log, State, read_log
 from invariants.readers.hftbacktest_recorder import Recorder, looks_recorded, read_recorder
-from invariants.readers.parameters import Parameters, parameters_of
+from invariants.readers.parameters import Parameters, parameters_of, with_claims
 from invariants.readers.peek import columns_of
 from invariants.readers.sources import Blob, Sources, blobs
 from invariants.readers.tables import SUFFIXES
 from invariants.readers.tape import Tape
 from simcore import InputError, Rules, Run
 from simcore.frames import STAMPS, UNJUDGED
-from simcore.units import decimal_of
 
 LOG = "order_snapshots"
 RECORDER = "recorder.npz"
@@ -121,16 +121,20 @@ def _output(folder: Path, log: Log, recorder: Recorder, parameters: Parameters) 
         end_ns=parameters.whole(parameters.values, "last_ts"),
         last_event_ns=max([*moments, log.last_now] if log.last_now is not None else moments, default=None),
         exit_code=_exit_code(parameters),
-        files=_shown(log, states_file),
+        files=_shown(log, states_file, parameters),
         inputs={**{f.file: f.sha256 for f in (log, recorder) if f.file}, **parameters.inputs},
         rejected=tuple(log.rejected),
         read={TABLE: log.read} if has_log else {"samples": len(recorder.states)},
     )
 
 
-def _shown(log: Log, states_file: str) -> dict[str, str]:
+def _shown(log: Log, states_file: str, parameters: Parameters) -> dict[str, str]:
     tables = dict.fromkeys(("orders", "fills", TABLE), log.file) if log.file else {}
-    return {**tables, "positions": states_file, "reported": states_file}
+    return {
+        **tables,
+        "positions": states_file,
+        "reported": " and ".join(filter(None, (states_file, *parameters.inputs))),
+    }
 
 
 def _orders(log: Log) -> pd.DataFrame:
@@ -208,28 +212,44 @@ STATED = {"orders": "submits", "num_trades": "fills", "trading_volume": "turnove
 def _reported(log: Log, recorder: Recorder, parameters: Parameters) -> dict[str, Any]:
     """The engine's own totals, of the first account that knows all fills, and those that ``meta.json`` states.
 
-    Where no account does, or (cash) a fill is of several prices of which the log shows one, unjudged. A file
-    that was cut is not what the parameters state.
+    Where no account does, or (cash) a fill is of several prices of which the log shows one, unjudged. Of an
+    account and parameters that differ, the one that the log contradicts: a file that was cut is not what the
+    parameters state.
     """
     finals = [*recorder.states[-1:], *log.states[-1:]]
     last_seen = max((fill.seen for fill in log.fills), default=0)
     final = next((state for state in finals if state.now >= last_seen), None)
-    if not finals:
-        return {}
-    figures = _figures(final or finals[-1])
+    figures = _figures(final or finals[-1]) if finals else {}
     one_price = all(fill.single for fill in log.fills)
     open_ = [name for name in figures if final is None or (name == "cash" and not one_price)]
     judged = {UNJUDGED + name if name in open_ else name: value for name, value in figures.items()}
-    return judged if final is None or not log.file else judged | dict(_stated(parameters))
+    if not log.file:
+        return judged
+    last_ns = parameters.whole(parameters.values, "last_ts")
+    told_ns = last_ns if last_ns is not None else last_seen if final is not None else -1
+    return with_claims(judged, dict(_stated(parameters, knows=told_ns >= last_seen)), _counted(log))
 
 
-def _stated(parameters: Parameters) -> Iterator[tuple[str, Decimal]]:
+def _stated(parameters: Parameters, *, knows: bool) -> Iterator[tuple[str, Decimal]]:
+    """The totals that the parameters state; ``knows``: when they were taken, all fills had been seen."""
     for name, ours in STATED.items():
-        value = dict(parameters.values).get(name)
-        if value is not None:
-            number = decimal_of(value, field=name, file=parameters.file)
+        number = parameters.number(parameters.values, name)
+        if number is not None:
             # sums of sizes in binary: as many decimals as sizes have
-            yield ours, round(number, SIZE_DECIMALS).normalize()
+            short = round(number, SIZE_DECIMALS).normalize()
+            # a total is held to its last digit: 400 must not become 4E+2
+            exact = short.quantize(Decimal(1)) if short == short.to_integral_value() else short
+            yield ours if knows or ours == "submits" else UNJUDGED + ours, exact
+
+
+def _counted(log: Log) -> dict[str, Decimal | int]:
+    """The same totals, of the log."""
+    return {
+        "submits": len(log.lives),
+        "fills": len(log.fills),
+        "turnover": sum((fill.size for fill in log.fills), Decimal(0)),
+        "position": sum((fill.side * fill.size for fill in log.fills), Decimal(0)),
+    }
 
 
 def _figures(state: State) -> dict[str, Decimal]:

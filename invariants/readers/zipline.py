@@ -19,6 +19,9 @@ size and price of a fill and is no part of the output either: ``opt.price_impact
 are at the close, and declares the pricing; ``opt.commission`` is the fee rate. What is not stated stays
 undeclared, and the laws that need it are unknown; so does the sizing, because the model shares out the
 volume of the whole bar, traded through the limit or not, which is none of the sizings of a fill model.
+
+``orders``, ``submits`` and ``transactions`` of ``meta.json`` are counts that are held against the rows;
+``orders`` may count the orders, or the rows of several sessions.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ import pandas as pd
 from invariants.readers.binary_sums import plain
 from invariants.readers.engine_run import Output, run_of
 from invariants.readers.engine_table import EngineTable, find, signed
-from invariants.readers.parameters import Parameters, parameters_of
+from invariants.readers.parameters import Parameters, parameters_of, with_claims
 from invariants.readers.peek import columns_of
 from invariants.readers.sources import Sources
 from invariants.readers.tape import Tape
@@ -124,17 +127,36 @@ def _output(folder: Path, parameters: Parameters, units: _Units) -> Output:
         profile=PROFILE,
         dials=_dials(parameters),
         provenance={"submit_ns": stamp, "live_ns": "absent", "cancel_ns": "derived", "end_ns": stamp},
-        reported=_totals(states, held, units),
+        reported=with_claims(
+            _totals(states, held, units),
+            {"submits": _submits(parameters, len(orders), len(states)), "fills": _count(parameters, "transactions")},
+            {"submits": len(states), "fills": len(traded)},
+        ),
         last_event_ns=max(map(units.end, (*orders.times("dt"), *traded.times("dt"))), default=None),
         files={
             "orders": orders.file,
             "fills": traded.file,
-            "reported": " and ".join(table.file for table in (orders, held) if table is not None),
+            "reported": " and ".join(
+                [*(table.file for table in (orders, held) if table is not None), *parameters.inputs]
+            ),
         },
         inputs={table.file: table.sha256 for table in tables} | dict(parameters.inputs),
         rejected=(*repeated, *doubled),
         read={"order_states": len(orders)} | ({} if held is None else {"end_positions": len(held)}),
     )
+
+
+def _submits(parameters: Parameters, rows: int, orders: int) -> Decimal | None:
+    """How many orders the parameters count; of two counts the one that the orders contradict."""
+    listed, sent = _count(parameters, "orders"), _count(parameters, "submits")
+    if listed == rows:
+        listed = Decimal(orders)
+    return sent if listed in (None, orders) and sent is not None else listed
+
+
+def _count(parameters: Parameters, name: str) -> Decimal | None:
+    value = parameters.whole(parameters.values, name)
+    return None if value is None else Decimal(value)
 
 
 def _dials(parameters: Parameters) -> dict[str, Any]:

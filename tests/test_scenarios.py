@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tables import plain_rules, scenario
 
 from invariants.tapes import FEATURES, Supports, any_rules, features, minimise, scenarios
-from invariants.tapes.worlds import GENE, HEADER, Gene, World
+from invariants.tapes.worlds import GENE, HEADER, Gene, World, is_marketable, is_through
 from simcore import Cancel, InputError, Rules, Scenario, Side, Submit, TopOfBook, Trade, simulate
 from simcore.rules import CHOICES, DIALS
 
@@ -25,6 +25,7 @@ QUIET: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
 }
 LARGE_LOTS = 2**30
+LARGE_TICKS = 2**53
 
 
 def submits(given_scenario: Scenario) -> list[Submit]:
@@ -109,6 +110,9 @@ INSIDE: dict[str, Callable[[Scenario], bool]] = {
     "same_instant": lambda s: len(set(times(s))) == len(times(s)),
     "unknown_aggressor": lambda s: all(trade.aggressor is not None for trade in trades(s)),
     "huge_sizes": lambda s: all(event.size_lots < LARGE_LOTS for event in (*submits(s), *trades(s))),
+    "huge_prices": lambda s: all(event.price_ticks < LARGE_TICKS for event in (*submits(s), *trades(s))),
+    "trades_through": lambda s: not any(is_through(trade, s.actions, s.rules) for trade in trades(s)),
+    "marketable_orders": lambda s: not any(is_marketable(order, s.tape) for order in submits(s)),
 }
 
 
@@ -180,7 +184,15 @@ def test_worlds_of_huge_units_are_valid(header: bytes, genes: list[Gene]) -> Non
         ({"cancels": False, "ttl": True}, ("cancels",)),
         (
             ["cancels", "ttl", "cap", "tops", "str_ids", "initial_position"],
-            ("actions_between_events", "same_instant", "unknown_aggressor", "huge_sizes"),
+            (
+                "actions_between_events",
+                "same_instant",
+                "unknown_aggressor",
+                "huge_sizes",
+                "huge_prices",
+                "trades_through",
+                "marketable_orders",
+            ),
         ),
         (Supports(tops=False), ("tops",)),
     ],

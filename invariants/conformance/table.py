@@ -7,6 +7,7 @@ from heapq import merge
 from typing import Any
 
 from simcore import Cancel, Fill, Rules, Scenario, Submit, TopOfBook, Trade
+from simcore.rules import DIALS
 
 NEAR_NS = 1
 HEAD = ("ns", "event", "id", "side", "price_ticks", "size_lots", "")
@@ -27,8 +28,8 @@ def fills_table(fills: Iterable[Any]) -> str:
 
 def rules_line(rules: Rules) -> str:
     """The dials that differ from the origin's."""
-    origin = Rules().to_dict()
-    changed = [f"{name}={_word(value)}" for name, value in rules.to_dict().items() if value != origin[name]]
+    origin, own = Rules().to_dict(), rules.to_dict()
+    changed = [f"{name}={_word(own[name])}" for name in DIALS if own[name] != origin[name]]
     return f"rules: the origin's, but {', '.join(changed)}" if changed else "rules: the origin's"
 
 

@@ -31,9 +31,13 @@ __all__ = [
 
 
 def load_simulator(spec: str, *, limits: Limits | None = None) -> Simulator:
-    """The simulator that ``spec`` names: module:function, file.py:function or cmd:program.
+    """The simulator that ``spec`` names: module:function, file.py:function, cmd:program or engine:name.
 
     Raises ``InputError`` where there is no such thing, or its RULES or SUPPORTS are malformed.
     """
+    if spec.startswith("engine:"):
+        from invariants.drivers.engines import EngineSimulator  # noqa: PLC0415 - only where it is wanted
+
+        return EngineSimulator(spec, limits or Limits())
     kind = CommandSimulator if spec.startswith("cmd:") else PythonSimulator
     return kind(spec, limits or Limits())

@@ -35,6 +35,7 @@ def prefix_is_stable(simulate: Simulate, scenario: Scenario) -> Comparison:
     if len(times) < 2:
         return skipped("fewer than two instants on the tape")
     whole = list(simulate(scenario))
+    high = 2**60 if _can(simulate, "huge_prices") else 2**40
     for cut_ns in times[:-1]:
         want = _up_to(whole, cut_ns)
         tape = tuple(e for e in scenario.tape if e.ns <= cut_ns)
@@ -46,7 +47,7 @@ def prefix_is_stable(simulate: Simulate, scenario: Scenario) -> Comparison:
         )
         if found.difference:
             return found
-        poison = tuple(_poisoned(e) if e.ns > cut_ns else e for e in scenario.tape)
+        poison = tuple(_poisoned(e, high) if e.ns > cut_ns else e for e in scenario.tape)
         found = same(
             want,
             _up_to(list(simulate(Scenario(poison, scenario.actions, scenario.rules))), cut_ns),
@@ -68,10 +69,10 @@ def _with_submits(scenario: Scenario, cut_ns: int) -> tuple[Any, ...]:
     return tuple(a for a in kept if a.order_id in submitted)
 
 
-def _poisoned(event: TapeEvent) -> TapeEvent:
+def _poisoned(event: TapeEvent, high: int) -> TapeEvent:
     if isinstance(event, Trade):
-        return replace(event, price_ticks=1 if event.price_ticks % 2 else 2**60, size_lots=1)
-    return TopOfBook(event.ns, 1, 1, 2**60, 1)
+        return replace(event, price_ticks=1 if event.price_ticks % 2 else high, size_lots=1)
+    return TopOfBook(event.ns, 1, 1, high, 1)
 
 
 def time_shift(simulate: Simulate, scenario: Scenario) -> Comparison:

@@ -16,7 +16,9 @@ class Supports:
     """One switch per thing that a simulator may be unable to do; all on by default.
 
     ``actions_between_events`` off: every action happens at the instant of a tape event.
-    ``same_instant`` off: no two tape events share a nanosecond.
+    ``same_instant`` off: no two tape events share a nanosecond. ``huge_prices`` off: a double holds
+    every price. ``trades_through`` off: no trade lies beyond the limit of an order that it could fill.
+    ``marketable_orders`` off: no order is submitted at or beyond the price of the last trade.
     """
 
     cancels: bool = True
@@ -29,6 +31,9 @@ class Supports:
     same_instant: bool = True
     unknown_aggressor: bool = True
     huge_sizes: bool = True
+    huge_prices: bool = True
+    trades_through: bool = True
+    marketable_orders: bool = True
 
     @classmethod
     def declared(cls, given: Any, *, file: str = "SUPPORTS") -> Supports:

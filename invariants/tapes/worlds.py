@@ -7,11 +7,12 @@ scenario, and a gene of operation 0 makes nothing: that is how Hypothesis shrink
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from invariants.tapes.supports import Supports
-from simcore import Cancel, Rules, Scenario, Side, Submit, TopOfBook, Trade
+from simcore import Action, Cancel, Rules, Scenario, Side, Submit, TapeEvent, TopOfBook, Trade
 
 GENE = 9
 HEADER = 7
@@ -25,6 +26,8 @@ _UNITS = (1, 1, 1, 1, 1, 1, 2**31 - 1, 2**53 + 1)
 _ID_STYLES = 10
 _JUMP_TICKS = 37
 _APART_TICKS = 4 * _JUMP_TICKS
+LARGEST_EXACT_TICKS = 2**52
+"""Prices up to here, and what is added to them, are exact in a double."""
 _MOST_LOTS = 2**55
 """So that sixty-four events together stay inside what a scenario may hold."""
 
@@ -68,6 +71,8 @@ class World:
         # a fee on huge sizes at huge prices has more digits than Decimal keeps by default
         plain = rules.fee_rate and self.unit_lots > 1
         self.price_ticks = _PRICES[0 if plain else header[1] % 8]
+        if not supports.huge_prices and self.price_ticks > LARGEST_EXACT_TICKS:
+            self.price_ticks = _PRICES[0]
         self.id_style = header[3] % _ID_STYLES
         # rule 9 does not say how a buy and a sell compare in price: keep own sides apart there
         self.apart = rules.priority == "price-time" and rules.aggressor == "any"
@@ -356,8 +361,13 @@ class World:
         actions = sorted(self.actions, key=lambda a: a.ns)
         if not self.supports.same_instant:
             tape = _one_by_one(tape)
+        if not self.supports.trades_through:
+            tape = [e for e in tape if not (isinstance(e, Trade) and is_through(e, self.actions, self.rules))]
         if not self.supports.actions_between_events:
             actions = _at_events(actions, tape)
+        if not self.supports.marketable_orders:
+            taken = {a.order_id for a in actions if isinstance(a, Submit) and is_marketable(a, tape)}
+            actions = [a for a in actions if a.order_id not in taken]
         return Scenario(tuple(tape), tuple(actions), self.rules)
 
 
@@ -389,6 +399,22 @@ _OPERATIONS = (
     World.early_cancel, World.top_and_trade, World.cancel_and_trade, World.twin, World.crowd,
     World.grind, World.swarm,
 )  # fmt: skip
+
+
+def is_through(trade: Trade, actions: Iterable[Action], rules: Rules) -> bool:
+    """Whether the trade lies beyond the limit of an order that it could fill, were the order live."""
+    return any(
+        isinstance(a, Submit)
+        and a.side * (a.price_ticks - trade.price_ticks) > 0
+        and (rules.aggressor == "any" or trade.aggressor == Side(-a.side))
+        for a in actions
+    )
+
+
+def is_marketable(submit: Submit, tape: Iterable[TapeEvent]) -> bool:
+    """Whether the last trade before the order, or at its instant, was at its limit or better."""
+    prices = [e.price_ticks for e in tape if isinstance(e, Trade) and e.ns <= submit.ns]
+    return bool(prices) and submit.side * (submit.price_ticks - prices[-1]) >= 0
 
 
 def _one_by_one(tape: list[Trade | TopOfBook]) -> list[Trade | TopOfBook]:

@@ -1,0 +1,187 @@
+"""NautilusTrader: trades alone, and no latency.
+
+The strategy acts when it is given a trade, after it was matched, or when its clock wakes it between trades. The
+venue is as a user sets it up for trades that are to fill: an L1 book, ``trade_execution=True``, a fill model
+without chance. One engine serves all scenarios, reset in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.backtest.engine import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    BacktestEngine,
+    BacktestEngineConfig,
+)
+from nautilus_trader.backtest.models import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    FillModel,
+)
+from nautilus_trader.config import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    LoggingConfig,
+    StrategyConfig,
+)
+from nautilus_trader.model import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    InstrumentId,
+    Money,
+    Price,
+    Quantity,
+    Symbol,
+    TradeId,
+    TraderId,
+    TradeTick,
+    Venue,
+)
+from nautilus_trader.model.currencies import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    ETH,
+    JPY,
+)
+from nautilus_trader.model.enums import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    AccountType,
+    AggressorSide,
+    BookType,
+    OmsType,
+    OrderSide,
+)
+from nautilus_trader.model.instruments import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    CurrencyPair,
+)
+from nautilus_trader.trading.strategy import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    Strategy,
+)
+
+Values = dict[str, Any]
+
+LATER_NS = 1_000_000_000
+"""Added to all times: the engine's clock starts with its data, not at the epoch."""
+
+SIM = Venue("SIM")
+ID = InstrumentId(Symbol("ETH/JPY"), SIM)
+_AGGRESSOR = {"buy": AggressorSide.BUYER, "sell": AggressorSide.SELLER, None: AggressorSide.NO_AGGRESSOR}
+
+
+def prepare(_variant: str) -> Callable[[Values], list[Values]]:
+    """The replay, with one engine for all scenarios until one of them breaks it."""
+    engines: list[Any] = []
+
+    def replay(scenario: Values) -> list[Values]:
+        engine = engines.pop() if engines else _engine()
+        fills = _replayed(engine, scenario)
+        engines.append(engine)
+        return fills
+
+    return replay
+
+
+def _replayed(engine: Any, scenario: Values) -> list[Values]:
+    tape = scenario["tape"]
+    if not tape:
+        return []  # without data the engine does not start
+    script = Script(tape, scenario["actions"])
+    engine.add_data([_tick(seq, trade) for seq, trade in enumerate(tape)])
+    engine.add_strategy(script)
+    first = min(event["ns"] for event in (*tape, *scenario["actions"]))
+    engine.run(start=first - 1 + LATER_NS)
+    engine.reset()
+    engine.clear_strategies()
+    engine.clear_data()
+    return script.fills
+
+
+def _engine() -> Any:
+    config = BacktestEngineConfig(
+        trader_id=TraderId("T-001"), logging=LoggingConfig(bypass_logging=True), run_analysis=False
+    )
+    engine = BacktestEngine(config)
+    engine.add_venue(
+        SIM,
+        OmsType.NETTING,
+        AccountType.MARGIN,
+        [Money(1_000_000_000_000, JPY), Money(1_000_000_000, ETH)],
+        book_type=BookType.L1_MBP,
+        trade_execution=True,
+        fill_model=FillModel(prob_fill_on_limit=1.0, prob_slippage=0.0),
+    )
+    engine.add_instrument(
+        CurrencyPair(
+            instrument_id=ID,
+            raw_symbol=Symbol("ETHJPY"),
+            base_currency=ETH,
+            quote_currency=JPY,
+            price_precision=0,
+            size_precision=0,
+            price_increment=Price(1, 0),
+            size_increment=Quantity(1, 0),
+            ts_event=0,
+            ts_init=0,
+            maker_fee=Decimal(0),
+            taker_fee=Decimal(0),
+            margin_init=Decimal(0),
+            margin_maint=Decimal(0),
+        )
+    )
+    return engine
+
+
+def _tick(seq: int, trade: Values) -> Any:
+    ns = trade["ns"] + LATER_NS
+    price, size = Price(trade["price_ticks"], 0), Quantity(trade["size_lots"], 0)
+    return TradeTick(ID, price, size, _AGGRESSOR[trade["aggressor"]], TradeId(str(seq)), ns, ns)
+
+
+class Script(Strategy):  # type: ignore[misc,unused-ignore]
+    """Submits and cancels at their instants, after the last trade of each."""
+
+    def __init__(self, tape: list[Values], actions: list[Values]) -> None:
+        super().__init__(StrategyConfig(strategy_id="SCRIPT-000"))
+        self._tape, self._actions = tape, actions
+        self._seen = 0
+        self._sent: dict[int | str, Any] = {}
+        self._names: dict[str, int | str] = {}
+        self.fills: list[Values] = []
+
+    def on_start(self) -> None:
+        """Ask for the trades, and to be woken where there are none."""
+        self.subscribe_trade_ticks(ID)
+        for ns in sorted({a["ns"] for a in self._actions} - {t["ns"] for t in self._tape}):
+            self.clock.set_time_alert_ns(str(ns), ns + LATER_NS, self._wake)
+
+    def _wake(self, event: Any) -> None:
+        self._act_at(event.ts_event - LATER_NS)
+
+    def on_trade_tick(self, _tick: Any) -> None:
+        """One more trade was matched."""
+        self._seen += 1
+        now = self._tape[self._seen - 1]["ns"]
+        if self._seen < len(self._tape) and self._tape[self._seen]["ns"] == now:
+            return  # the tape comes before actions
+        self._act_at(now)
+
+    def _act_at(self, now: int) -> None:
+        for action in self._actions:
+            if action["ns"] == now:
+                self._act(action)
+
+    def _act(self, action: Values) -> None:
+        name = action["order_id"]
+        if action["type"] == "submit":
+            side = OrderSide.BUY if action["side"] == "buy" else OrderSide.SELL
+            size, price = Quantity(action["size_lots"], 0), Price(action["price_ticks"], 0)
+            order = self.order_factory.limit(ID, side, size, price)
+            self._sent[name], self._names[order.client_order_id.value] = order, name
+            self.submit_order(order)
+        elif name in self._sent:  # of an order that is not there yet a strategy has nothing to cancel
+            self.cancel_order(self._sent[name])
+
+    def on_order_filled(self, event: Any) -> None:
+        """One execution."""
+        self.fills.append(
+            {
+                "ns": event.ts_event - LATER_NS,
+                "order_id": self._names[event.client_order_id.value],
+                "side": "buy" if event.order_side == OrderSide.BUY else "sell",
+                "price_ticks": int(event.last_px.as_decimal()),
+                "size_lots": int(event.last_qty.as_decimal()),
+            }
+        )

@@ -1,0 +1,181 @@
+"""Real engines: their environments, their drivers, and the cases that they fail (these with --soak)."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tables import scenario
+
+from invariants.cases import read_case
+from invariants.drivers import load_simulator
+from invariants.drivers.declared import rules_of
+from invariants.drivers.engines import ENGINES, Engine, EngineSimulator, engine_named
+from invariants.drivers.engines.environment import python_of
+from invariants.drivers.simulator import Limits
+from invariants.replay import still_failing
+from invariants.tapes.supports import Supports
+from simcore import Cancel, Fill, InputError, Scenario, Side, Trade, simulate
+
+ROOT = Path(__file__).parent.parent
+ROOM = ROOT / "invariants" / "drivers" / "engines"
+CASES = ROOT / "fixtures" / "cases"
+PINNED = [path for engine in ENGINES for path in sorted((CASES / engine.name).glob("*.case.json"))]
+
+
+# What is declared
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_an_engine_declares_every_dial_and_can_be_driven_under_it(engine: Engine) -> None:
+    rules = rules_of(dict(engine.rules), file=engine.name)
+    assert Supports.declared(dict(engine.supports)).within(rules) == rules
+
+
+def test_an_unknown_engine_is_bad_input() -> None:
+    with pytest.raises(InputError, match="one of backtrader"):
+        load_simulator("engine:metatrader")
+
+
+@pytest.mark.parametrize("driver", sorted({"inside.py", *(engine.driver for engine in ENGINES)}))
+def test_a_driver_needs_nothing_of_ours(driver: str) -> None:
+    """It runs in an environment in which this project is not."""
+    tree = ast.parse((ROOM / driver).read_text(encoding="utf-8"))
+    names = [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
+    names += [n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+    assert not [name for name in names if name.partition(".")[0] in ("invariants", "simcore")]
+
+
+# Environments
+
+
+def test_a_verified_environment_is_used_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FILLPROOF_ENGINES", str(tmp_path))
+    (tmp_path / "backtrader-1.9.78.123").mkdir()
+    (tmp_path / "backtrader-1.9.78.123" / "verified.json").write_text("{}")
+    python = python_of(engine_named("backtrader"))
+    assert python == tmp_path / "backtrader-1.9.78.123" / "bin" / "python"
+
+
+def test_an_environment_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FILLPROOF_ENGINES", str(tmp_path))
+    impossible = replace(engine_named("backtrader"), python="9.9")
+    with pytest.raises(InputError, match="on the path"):
+        python_of(impossible)
+    assert not list(tmp_path.glob("*/verified.json"))
+
+
+# The process inside
+
+TOY = """
+import os
+
+def prepare(variant):
+    def replay(scenario):
+        os.write(1, b"printed by the engine\\n")
+        if not scenario["tape"]:
+            raise ValueError("no tape")
+        return [{"variant": variant}]
+    return replay
+"""
+
+
+def test_the_process_answers_each_line_and_goes_on_after_an_error(tmp_path: Path) -> None:
+    (tmp_path / "backtrader.py").write_text(TOY)
+    command = [sys.executable, "-P", str(ROOM / "inside.py"), str(tmp_path / "backtrader.py"), "calm"]
+    questions = "".join(json.dumps({"tape": tape}) + "\n" for tape in ([1], [], [1]))
+    done = subprocess.run(command, input=questions, capture_output=True, text=True, check=True)
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"fills": [{"variant": "calm"}]},
+        {"error": "ValueError: no tape"},
+        {"fills": [{"variant": "calm"}]},
+    ]
+    assert "printed by the engine" in done.stderr
+
+
+# Engines themselves
+
+
+@pytest.fixture(params=ENGINES, ids=lambda engine: engine.name)
+def engine(request: pytest.FixtureRequest) -> Iterator[EngineSimulator]:
+    with closing(_engine(request.param.name)) as simulator:
+        yield simulator
+
+
+def _engine(name: str) -> EngineSimulator:
+    try:
+        return EngineSimulator(f"engine:{name}", Limits())
+    except InputError as error:
+        pytest.skip(f"cannot be installed here: {error}")
+
+
+PLAIN = """
+    10  trade   -   -     105  1  BUY
+    10  submit  O1  BUY   100  1
+    10  submit  O2  BUY   90   1
+    15  trade   -   -     104  1  BUY
+    15  submit  O3  SELL  107  1
+    20  trade   -   -     100  2  SELL
+    25  trade   -   -     106  1  BUY
+    30  trade   -   -     107  2  BUY
+"""
+
+CURES: dict[str, Callable[[Scenario], Scenario]] = {
+    "backtrader/cancel-at-once-is-lost": lambda s: replace(
+        s, tape=(s.tape[0], replace(s.tape[0], ns=1), replace(s.tape[1], ns=2)), actions=(s.actions[0], Cancel(1, 1))
+    ),
+    "hftbacktest-partial/exact-fill-stops-the-run": lambda s: replace(
+        s, tape=(Trade(1, 100, 2, Side.SELL), *s.tape[1:])
+    ),
+    "nautilus/crossed-order-is-missed": lambda s: replace(s, tape=s.tape[1:]),
+    "nautilus/sellers-fill-sells": lambda s: replace(s, tape=(s.tape[0], replace(s.tape[1], price_ticks=99))),
+    "nautilus-1.231/first-trade-fills-its-own-side": lambda s: replace(s, tape=(Trade(0, 101, 1, Side.BUY), *s.tape)),
+    "nautilus-1.231/far-order-fills-another": lambda s: replace(s, actions=s.actions[:1]),
+}
+"""Each pinned case without the cause that its page names."""
+
+
+@pytest.mark.soak
+def test_an_engine_answers_in_our_ids_and_units(engine: EngineSimulator) -> None:
+    """Its fills are the reference's, save for what its own page tells of NautilusTrader 1.221."""
+    asked = replace(scenario(PLAIN), rules=engine.rules)
+    fills = engine(asked)
+    if engine.engine.name != "nautilus":
+        assert {f.order_id for f in fills} == {"O1", "O3"}
+        assert fills[0] == Fill(20, "O1", Side.BUY, 100, 1)
+    assert fills == engine(asked)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("path", PINNED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_pinned_case_still_fails_in_a_fresh_process(path: Path) -> None:
+    name = path.parent.name
+    _engine(name).close()
+    assert still_failing(path, f"engine:{name}")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("path", PINNED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_pinned_case_passes_without_its_cause(path: Path) -> None:
+    """So that the finding is the engine's, and not the driver's."""
+    case = read_case(path)
+    without = CURES[f"{path.parent.name}/{path.name.removesuffix('.case.json')}"](case.scenario)
+    with closing(_engine(path.parent.name)) as ask:
+        assert sorted(map(str, ask(without))) == sorted(map(str, map(_bare, simulate(without))))
+
+
+def test_every_pinned_case_has_its_page_and_its_cure() -> None:
+    names = {f"{path.parent.name}/{path.name.removesuffix('.case.json')}" for path in PINNED}
+    assert names == set(CURES)
+    assert all((CASES / f"{name}.md").is_file() for name in names)
+
+
+def _bare(fill: Fill) -> Fill:
+    return replace(fill, fee=None, trade_seq=None)

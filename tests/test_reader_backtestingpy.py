@@ -193,21 +193,6 @@ def test_an_option_that_is_neither_on_nor_off_is_refused(tmp_path: Path) -> None
         read_backtestingpy(output(tmp_path, log=log_frame(), meta={"opt": {"hedging": "yes"}}))
 
 
-@pytest.mark.parametrize(("matching", "aside"), [(0, True), (1, False)])
-def test_exits_of_no_order_tell_that_a_log_is_not_all_orders(tmp_path: Path, matching: int, aside: bool) -> None:
-    # four exits at a price that no order has; one in four may be so, among sixteen
-    strange = [(5, 1, 2, 100.0, 105.0, tag) for tag in (1, 2, 3, 4)]
-    known = [(5, 3, 4, 101.0, 103.0, tag) for tag in range(10, 22)] if matching else []
-    log = [("submit", 0, tag, 1, 5, 100.0, 0) for tag in (1, 2, 3, 4)]
-    log += [("submit", 2, tag, 1, 5, 101.0, 0) for tag in range(10, 22) if matching]
-    log += [("submit", 3, 30 + tag, -1, 5, 103.0, 0) for tag in range(12) if matching]
-    log += [("submit", 5, 99, 1, 5, 90.0, 0)]
-    folder = output(tmp_path, trades=trades_frame(strange + known), log=log_frame(log))
-    run = read_backtestingpy(folder)
-    assert ("orders" not in run.read) == aside
-    assert run.reported.get(UNJUDGED + "exits_without_order") == (4 if aside else None)
-
-
 def test_trades_that_were_left_open_are_read_without_orders_where_that_is_stated(tmp_path: Path) -> None:
     meta = {"opt": {"finalize_trades": False}}
     run = read_backtestingpy(output(tmp_path, trades=trades_frame(TRADES[:1]), log=log_frame(LOG[:4]), meta=meta))

@@ -454,6 +454,14 @@ def test_a_recorder_that_contradicts_rows_and_parameters_is_a_finding(tmp_path: 
     assert {j.law: j for j in audit(run).judgements}["totals_reconcile"].verdict is Verdict.FAIL
 
 
+@pytest.mark.parametrize(("name", "rows"), [("log_rows", 8), ("recorder_rows", 1)])
+def test_a_file_of_which_rows_are_missing_contradicts_the_parameters(tmp_path: Path, name: str, rows: int) -> None:
+    recorded(tmp_path, (at(40), 0, -0.3, 39.75, 0.019, 3, 0.7, 0.0))
+    for stated, verdict in ((rows, Verdict.PASS), (rows + 1, Verdict.FAIL)):
+        run = read_hftbacktest(written(tmp_path, meta=PARTIAL | {name: stated}))
+        assert {j.law: j for j in audit(run).judgements}["values_are_valid"].verdict is verdict
+
+
 def test_a_round_count_is_held_to_its_last_digit(tmp_path: Path) -> None:
     run = read_hftbacktest(written(tmp_path, meta=PARTIAL | {"orders": 10}))
     assert run.reported["submits"].as_tuple().exponent == 0

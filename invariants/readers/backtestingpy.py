@@ -18,9 +18,8 @@ log the run is its fills.
 So it is beside a log that cannot be all orders. Options of ``Backtest`` that no table states make it
 so: ``exclusive_orders`` closes trades and cancels orders by itself, with ``hedging`` an order closes
 nothing, with ``trade_on_close`` the engine closes at the bar before the last, and without
-``finalize_trades`` trades are left out. ``meta.json`` may state each (``opt``: true or false). Where it
-does not, exits that no order explains tell, where before the last bar there are ``SPARE_EXITS`` or more
-and they are more than one in so many of all. They are counted as ``unjudged.exits_without_order``.
+``finalize_trades`` trades are left out. ``meta.json`` may state each (``opt``: true or false); the exits
+that no order explains are then counted as ``unjudged.exits_without_order``.
 
 ``Commission`` is a sum over both legs; it is split in proportion to their notional. Equity is cash
 once everything is closed, which the engine does with ``finalize_trades=True``; that is known from
@@ -67,8 +66,6 @@ FILES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """Of each table the names that its file may have, and the columns that it must have."""
 
 PROFILE = "backtestingpy-bars"
-SPARE_EXITS = 4
-"""One exit in so many may match no order of a log that is all orders; fewer prove nothing."""
 MONEY_DECIMALS = 12
 """Fees that need more decimals are no decimal amounts; cash is then not known exactly."""
 
@@ -185,7 +182,7 @@ def _output(path: Path, files: Mapping[str, Table], bars: Bars) -> Output:
     given = log_of(files["strategy_log"], trades) if "strategy_log" in files else None
     found = matched(legs, given, bars) if given else {}
     alone = sum(leg.label != bars.labels[-1] and _unexplained(leg, found) for leg in found)
-    log = given if given and not _sets_aside(given, legs, alone, bars, parameters) else None
+    log = given if given and not _sets_aside(given, legs, bars, parameters) else None
     names = found if log else {leg: leg.name for leg in legs}
     # the engine closes what is left after everything else that happens in its last bar
     legs.sort(key=lambda leg: (leg.label, _unexplained(leg, names)))
@@ -220,10 +217,10 @@ def _output(path: Path, files: Mapping[str, Table], bars: Bars) -> Output:
     )
 
 
-def _sets_aside(log: Log, legs: Sequence[Leg], alone: int, bars: Bars, parameters: Parameters) -> bool:
-    """Whether the log cannot be all orders: by the options, or by ``alone`` exits that match no order."""
+def _sets_aside(log: Log, legs: Sequence[Leg], bars: Bars, parameters: Parameters) -> bool:
+    """Whether the options say that the log cannot be all orders."""
     stated = [parameters.flag(name) for name in ("exclusive_orders", "hedging", "trade_on_close")]
-    if any(stated) or (alone >= SPARE_EXITS and SPARE_EXITS * alone > sum(leg.part == "exit" for leg in legs)):
+    if any(stated):
         return True
     return parameters.flag("finalize_trades") is False and left_open(log, legs, bars) is not None
 

@@ -13,7 +13,7 @@ when the log first shows the fill; where the log leaves that open, it is taken a
 1 is the end of the data, which is how a run ends) and ``opt`` with ``ex`` (partial, nopartial: the
 profile), ``entry`` and ``resp`` (constant order latencies in nanoseconds; a cancel is a request like
 a submit). Figures of the run that it may state are held against the rows: ``last_ts`` (the end, local),
-``orders``, ``num_trades``, ``trading_volume`` and ``final_position``.
+``orders``, ``num_trades``, ``trading_volume`` and ``final_position``; ``log_rows`` and ``recorder_rows``.
 
 Prices, sizes and sums are floats: ``invariants.readers.floats`` says when they are taken for the
 decimals that they were meant to be. Nothing else is rounded.
@@ -42,6 +42,7 @@ from invariants.readers.tables import SUFFIXES
 from invariants.readers.tape import Tape
 from simcore import InputError, Rules, Run
 from simcore.frames import STAMPS, UNJUDGED
+from simcore.run import Rejected
 
 LOG = "order_snapshots"
 RECORDER = "recorder.npz"
@@ -123,7 +124,7 @@ def _output(folder: Path, log: Log, recorder: Recorder, parameters: Parameters) 
         exit_code=_exit_code(parameters),
         files=_shown(log, states_file, parameters),
         inputs={**{f.file: f.sha256 for f in (log, recorder) if f.file}, **parameters.inputs},
-        rejected=tuple(log.rejected),
+        rejected=(*log.rejected, *_contradicted(log, recorder, parameters)),
         read={TABLE: log.read} if has_log else {"samples": len(recorder.states)},
     )
 
@@ -240,6 +241,15 @@ def _stated(parameters: Parameters, *, knows: bool) -> Iterator[tuple[str, Decim
             # a total is held to its last digit: 400 must not become 4E+2
             exact = short.quantize(Decimal(1)) if short == short.to_integral_value() else short
             yield ours if knows or ours == "submits" else UNJUDGED + ours, exact
+
+
+def _contradicted(log: Log, recorder: Recorder, parameters: Parameters) -> tuple[Rejected, ...]:
+    """The parameters, where they state that a file had another number of rows."""
+    found: list[Rejected] = []
+    for name, file, rows in (("log_rows", log.file, log.read), ("recorder_rows", recorder.file, len(recorder.states))):
+        if file:
+            found += parameters.contradicted(name, parameters.number(parameters.values, name), rows, f"as {file} has")
+    return tuple(found)
 
 
 def _counted(log: Log) -> dict[str, Decimal | int]:

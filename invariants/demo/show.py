@@ -62,7 +62,10 @@ def show(out: str | Path) -> Shown:
     report = audit(read)
     diagnosis = diagnose(read, report=report)
     changes = [{"offset_bps": Decimal(bps)} for bps in OFFSETS_BPS]
-    sweep = maker_sweep(Maker(), changes, lambda maker: run_of(demo_play(maker)), parameter="offset, bps")
+    # the day itself is played already
+    sweep = maker_sweep(
+        Maker(), changes, lambda maker: run if maker == Maker() else run_of(demo_play(maker)), parameter="offset, bps"
+    )
     write_atomically(folder / "report.json", report_bytes(report))
     write_atomically(folder / "report.html", report_page(report, diagnosis, sweeps=[sweep]).encode())
     return Shown(report, diagnosis, sweep)

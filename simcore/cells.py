@@ -122,7 +122,16 @@ def _arrow(array: Any) -> tuple[str, npt.NDArray[Any], Mask, int]:
         unscaled = _unscaled(array, null)
         if unscaled is not None:
             return "decimal", unscaled, null, kind.scale
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return "object", _texts(array), null, 0
     return _objects(array.to_pylist(), null)
+
+
+def _texts(array: Any) -> npt.NDArray[np.object_]:
+    """An Arrow array of texts as Python's, None where null; each distinct one is made once."""
+    coded = array.dictionary_encode()
+    distinct = _object_array([*coded.dictionary.to_pylist(), None])
+    return distinct[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
 
 
 def _timestamps(array: Any, null: Mask) -> tuple[str, npt.NDArray[Any], Mask, int]:
@@ -246,7 +255,7 @@ def _int_of(value: int | str) -> int:
     return number
 
 
-def words(cells: Cells, known: Mapping[Any, T], *, wanted: str, nullable: bool = False) -> list[T]:
+def words(cells: Cells, known: Mapping[Any, T], *, wanted: str, nullable: bool = False) -> npt.NDArray[np.object_]:
     """Words of a small vocabulary, in any case; ``known[None]`` where null."""
 
     def look_up(value: int | str) -> T:
@@ -255,7 +264,29 @@ def words(cells: Cells, known: Mapping[Any, T], *, wanted: str, nullable: bool =
             raise ValueError(value)
         return known[key]
 
-    return _each(cells, look_up, types=(int, str), wanted=wanted, null=known.get(None), nullable=nullable)
+    distinct, which = _distinct(cells)
+    return _object_array(
+        _each(distinct, look_up, types=(int, str), wanted=wanted, null=known.get(None), nullable=nullable)
+    )[which]
+
+
+def _distinct(cells: Cells) -> tuple[Cells, Ints]:
+    """The different cells in the order of their first rows, and which of them each cell is.
+
+    Where values of several types could be equal, every cell is a different one.
+    """
+    alike = cells.kind == "int" or (cells.kind == "object" and set(map(type, cells.values)) <= {str, type(None)})
+    if not alike:
+        return cells, np.arange(len(cells))
+    code, _ = pd.factorize(np.where(cells.null, None, cells.values) if cells.null.any() else cells.values)
+    code = code + 1  # a null has -1
+    first = np.full(int(code.max(initial=0)) + 1, len(code))
+    first[code[::-1]] = np.arange(len(code))[::-1]
+    by_row = np.sort(first[first < len(code)])
+    place = np.empty_like(first)
+    place[code[by_row]] = np.arange(len(by_row))
+    some = replace(cells, values=cells.values[by_row], null=cells.null[by_row], rows=cells.rows[by_row])
+    return some, place[code]
 
 
 def names(cells: Cells) -> npt.NDArray[np.object_]:
@@ -266,6 +297,8 @@ def names(cells: Cells) -> npt.NDArray[np.object_]:
             raise ValueError(value)
         return value
 
+    if cells.kind == "int" and not cells.null.any():
+        return cells.values.astype(np.object_)
     return _object_array(_each(cells, same, types=(int, str), wanted="an id: an int or a text"))
 
 

@@ -87,21 +87,21 @@ class Sheet:
     def sides(self, field: str = "side") -> Ints:
         """A required column of sides."""
         wanted = "buy or sell (+1 or -1)"
-        return np.array(columns.words(self._cells(field), SIDES, wanted=wanted), dtype=np.int64)
+        return columns.words(self._cells(field), SIDES, wanted=wanted).astype(np.int64)
 
     def aggressors(self, field: str = "aggressor") -> Ints:
         """A column of taker sides; 0 where unknown, and where there is no column."""
         if not self.has(field):
             return np.zeros(len(self.frame), np.int64)
         wanted = "buy, sell or unknown (+1, -1 or 0)"
-        return np.array(columns.words(self._cells(field), AGGRESSORS, wanted=wanted, nullable=True), dtype=np.int64)
+        return columns.words(self._cells(field), AGGRESSORS, wanted=wanted, nullable=True).astype(np.int64)
 
     def ends(self) -> Objects:
         """The end states, "" where unknown."""
         if not self.has("end"):
             return _objects([""] * len(self.frame))
         wanted = f"one of {', '.join(ENDS)}, or nothing"
-        return _objects(columns.words(self._cells("end"), ENDINGS, wanted=wanted, nullable=True))
+        return columns.words(self._cells("end"), ENDINGS, wanted=wanted, nullable=True)
 
     def ids(self) -> Objects:
         """The required order ids."""
@@ -168,9 +168,11 @@ def fills_of(sheet: Sheet, instrument: Instrument, orders: Orders) -> Fills:
     until, seq = sheet.maybe("ns_to"), sheet.maybe("trade_seq", wanted="a whole number (int64)")
     with localcontext(EXACT):
         fees = sheet.fees(instrument.tick_size * instrument.lot_size)
+    named = set(ids.tolist())
     first: dict[Any, int] = {}
     for at, name in enumerate(orders.order_id.tolist()):
-        first.setdefault(name, at)
+        if name in named:
+            first.setdefault(name, at)
     order = np.array([first.get(name, -1) for name in ids.tolist()], dtype=np.int64)
     until = np.where(until == ABSENT, ns, until)
     return Fills(*sheet.kept(ns, until, order, ids, side, price, size, seq, fees, sheet.rows))

@@ -64,8 +64,7 @@ def _ends(run: Run, ended: Mask) -> Ruling:
     orders, fills = run.orders, run.fills
     rows = np.flatnonzero(ended)
     known = fills.order >= 0
-    filled = np.zeros(len(orders), dtype=np.object_)
-    np.add.at(filled, fills.order[known], fills.size_lots[known].astype(np.object_))
+    filled = _sums_of(fills.size_lots[known], fills.order[known], len(orders))
     left = orders.size_lots - filled
     says_filled = orders.end == "filled"
     broken = np.where(says_filled, left != 0, left == 0) | ((orders.end == "rejected") & (filled != 0))
@@ -92,6 +91,14 @@ def _ends(run: Run, ended: Mask) -> Ruling:
         undecided=int((~ended).sum()),
         reason="orders without an end state",
     )
+
+
+def _sums_of(sizes: Ints, order: Ints, orders: int) -> Exact:
+    """For each order the sum of these sizes of its fills, exact."""
+    fits = float(np.abs(sizes.astype(np.float64)).sum()) < 2.0**61  # and so does what it leaves of an order
+    sums: Exact = np.zeros(orders, dtype=np.int64 if fits else np.object_)
+    np.add.at(sums, order, sizes if fits else sizes.astype(np.object_))
+    return sums
 
 
 def cash_sums_fills(run: Run) -> Iterator[Ruling]:

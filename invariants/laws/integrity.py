@@ -104,7 +104,10 @@ def order_ids_are_unique(run: Run) -> Ruling:
     """
     first: dict[Any, int] = {}
     ids = run.orders.order_id
-    again = np.array([first.setdefault(name, row) != row for row, name in enumerate(ids)], dtype=np.bool_)
+    listed = ids.tolist()
+    again = np.zeros(len(ids), dtype=np.bool_)
+    if len(set(listed)) < len(listed):
+        again[:] = [first.setdefault(name, row) != row for row, name in enumerate(listed)]
 
     def tell(row: int) -> Claim:
         name = shorten(ids[row])

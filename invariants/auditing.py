@@ -93,13 +93,13 @@ def audit(run: Run, *, laws: Sequence[Law] = LAWS, max_findings: int = MAX_FINDI
 
     Raises ``InputError`` for rules that document a deviation of which no law knows.
     """
-    _check_documented(run)
+    check_documented(run)
     judgements = tuple(law.judge(run, max_findings=max_findings) for law in laws)
     return Report(run, judgements, smells(run), _justification(run), missed_crossings(run))
 
 
-def _check_documented(run: Run) -> None:
-    """A deviation that no law knows excuses nothing, and would only look as if it did."""
+def check_documented(run: Run) -> None:
+    """A deviation that no law knows excuses nothing, and would only look as if it did. Raises ``InputError``."""
     known = sorted(f"{law}.{kind}" for law, kinds in KINDS.items() for kind in kinds)
     for name in run.rules.documented:
         if name not in known:

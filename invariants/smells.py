@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
+import numpy.typing as npt
 
 from invariants.laws.crossings import causes
 from invariants.laws.ruling import running_sum
 from simcore.run import ABSENT, Ints, Run
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +24,15 @@ class Smell:
     values: tuple[tuple[str, float], ...]
 
 
-def smells(run: Run) -> tuple[Smell, ...]:
-    """Every statistic that the run allows; none where it has no fills."""
+def smells(run: Run, apart: Distances | None = None) -> tuple[Smell, ...]:
+    """Every statistic that the run allows; none where it has no fills.
+
+    ``apart``: how far fills and trades lie from each other, where the tape is not at hand.
+    """
     if not len(run.fills):
         return ()
-    found = (_run_length(run), _fill_ratio(run), _quote_age(run), _refill_gap(run), _at_cap(run), _distance(run))
+    apart = distances(run) if apart is None else apart
+    found = (_run_length(run), _fill_ratio(run), _quote_age(run), _refill_gap(run), _at_cap(run), _distance(apart))
     return tuple(smell for smell in found if smell is not None)
 
 
@@ -84,22 +91,31 @@ def _at_cap(run: Run) -> Smell | None:
     )
 
 
-def _distance(run: Run) -> Smell | None:
-    """How far the causing trade lies from the fill price, by side, in basis points; minus is through."""
+@dataclass(frozen=True, eq=False)
+class Distances:
+    """How far causing trades lie from the prices of their fills, in basis points; minus is through. And the fills' sides."""
+
+    bps: Floats = field(default_factory=lambda: np.empty(0))
+    side: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+
+
+def distances(run: Run) -> Distances:
+    """A row for each pair of a fill and a trade that could have caused it, in the order of the fills."""
     if not run.has_tape or not run.is_tape_ordered or not run.rules.declares("cross", "aggressor"):
-        return None
+        return Distances()
     found = causes(run)
-    if not len(found.fill):
-        return None
     priced = run.fills.price_ticks[found.fill] > 0
     fill, trade = found.fill[priced], found.trade[priced]
     price = run.fills.price_ticks[fill]
-    bps = (run.trades.price_ticks[trade] - price) / price * 1e4
-    side = run.fills.side[fill]
+    return Distances((run.trades.price_ticks[trade] - price) / price * 1e4, run.fills.side[fill])
+
+
+def _distance(found: Distances) -> Smell | None:
+    """How far the causing trade lies from the fill price, by side."""
     values = [
-        (f"{word} {what}", float(getattr(np, what)(bps[side == sign])))
+        (f"{word} {what}", float(getattr(np, what)(found.bps[found.side == sign])))
         for sign, word in ((1, "BUY"), (-1, "SELL"))
-        if (side == sign).any()
+        if (found.side == sign).any()
         for what in ("min", "mean", "max")
     ]
-    return Smell("distance of the trade from the fill", "bps", tuple(values))
+    return Smell("distance of the trade from the fill", "bps", tuple(values)) if values else None

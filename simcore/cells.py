@@ -35,7 +35,7 @@ class Cells:
     """A column of ``table`` in ``file``.
 
     ``kind`` is int, float, decimal (``values / 10**scale``), time (nanoseconds), bool or object.
-    ``rows`` are the rows in the file, from 1.
+    ``rows`` are the rows in the file, from 1. ``codes``, where they are known, are the same for equal cells.
     """
 
     file: str
@@ -45,6 +45,7 @@ class Cells:
     null: Mask
     rows: Ints
     scale: int = 0
+    codes: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -75,6 +76,11 @@ class Cells:
 
 def cells_of(series: Any, *, file: str, field: str, rows: Ints) -> Cells:
     """The cells of a pandas Series, whatever its dtype."""
+    if isinstance(series.dtype, pd.ArrowDtype):
+        array = _one_array(pa.array(series))
+        if pa.types.is_dictionary(array.type) and pa.types.is_string(array.type.value_type):
+            values, codes = _texts(array)
+            return Cells(file, field, "object", values, _nulls(array), rows, codes=codes)
     kind, values, null, scale = _opened(series)
     return Cells(file, field, kind, values, null, rows, scale)
 
@@ -108,12 +114,10 @@ def _numbers(values: npt.NDArray[Any], null: Mask) -> tuple[str, npt.NDArray[Any
 
 def _arrow(array: Any) -> tuple[str, npt.NDArray[Any], Mask, int]:
     """An Arrow array, chunked or not; NaN is a value there, null is not."""
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
+    array = _one_array(array)
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    null = array.is_null().to_numpy(zero_copy_only=False)
-    kind = array.type
+    null, kind = _nulls(array), array.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return _numbers(array.fill_null(0).to_numpy(zero_copy_only=False), null)
     if pa.types.is_timestamp(kind):
@@ -123,15 +127,23 @@ def _arrow(array: Any) -> tuple[str, npt.NDArray[Any], Mask, int]:
         if unscaled is not None:
             return "decimal", unscaled, null, kind.scale
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return "object", _texts(array), null, 0
+        return "object", _texts(array.dictionary_encode())[0], null, 0
     return _objects(array.to_pylist(), null)
 
 
-def _texts(array: Any) -> npt.NDArray[np.object_]:
-    """An Arrow array of texts as Python's, None where null; each distinct one is made once."""
-    coded = array.dictionary_encode()
+def _one_array(array: Any) -> Any:
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _nulls(array: Any) -> Mask:
+    return np.asarray(array.is_null().to_numpy(zero_copy_only=False), dtype=np.bool_)
+
+
+def _texts(coded: Any) -> tuple[npt.NDArray[np.object_], Ints]:
+    """A dictionary array of texts as Python's, None where null, each distinct one made once; and their codes."""
     distinct = _object_array([*coded.dictionary.to_pylist(), None])
-    return distinct[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+    codes = coded.indices.cast(pa.int64()).fill_null(len(distinct) - 1).to_numpy(zero_copy_only=False)
+    return distinct[codes], codes
 
 
 def _timestamps(array: Any, null: Mask) -> tuple[str, npt.NDArray[Any], Mask, int]:
@@ -275,18 +287,34 @@ def _distinct(cells: Cells) -> tuple[Cells, Ints]:
 
     Where values of several types could be equal, every cell is a different one.
     """
-    alike = cells.kind == "int" or (cells.kind == "object" and set(map(type, cells.values)) <= {str, type(None)})
-    if not alike:
+    code = _codes(cells)
+    if code is None:
         return cells, np.arange(len(cells))
-    code, _ = pd.factorize(np.where(cells.null, None, cells.values) if cells.null.any() else cells.values)
-    code = code + 1  # a null has -1
     first = np.full(int(code.max(initial=0)) + 1, len(code))
     first[code[::-1]] = np.arange(len(code))[::-1]
     by_row = np.sort(first[first < len(code)])
     place = np.empty_like(first)
     place[code[by_row]] = np.arange(len(by_row))
-    some = replace(cells, values=cells.values[by_row], null=cells.null[by_row], rows=cells.rows[by_row])
+    some = replace(cells, values=cells.values[by_row], null=cells.null[by_row], rows=cells.rows[by_row], codes=None)
     return some, place[code]
+
+
+def _codes(cells: Cells) -> Ints | None:
+    """A small number for each cell, the same for equal ones; None where that is not known."""
+    if cells.codes is not None:
+        return cells.codes
+    if cells.kind == "int" and len(cells) and not cells.null.any():
+        low, high = int(cells.values.min()), int(cells.values.max())
+        if high - low < _FEW:
+            return cells.values - low
+    if cells.kind == "object" and set(map(type, cells.values)) <= {str, type(None)}:
+        code, _ = pd.factorize(cells.values)
+        return np.asarray(code + 1)  # a null has -1
+    return None
+
+
+_FEW = 1000
+"""Sides and aggressors are few; where a column has more values than this, one of them is wrong."""
 
 
 def names(cells: Cells) -> npt.NDArray[np.object_]:

@@ -44,15 +44,19 @@ UNJUDGED = "unjudged."
 
 
 class Sheet:
-    """A table on its way in: reads its columns once and collects the rows that must be rejected."""
+    """A table on its way in: reads its columns once and collects the rows that must be rejected.
 
-    def __init__(self, frame: Any, table: str, file: str) -> None:
+    ``skipped`` rows of the file stand above it, where the table is a part of one.
+    """
+
+    def __init__(self, frame: Any, table: str, file: str, *, skipped: int = 0) -> None:
         if not isinstance(frame, pd.DataFrame):
             raise InputError(file=file, field=table, got=type(frame).__name__, wanted="a pandas DataFrame")
         for name in frame.columns[frame.columns.duplicated()][:1]:
             raise InputError(file=file, field=str(name), got="the column twice", wanted="one column of that name")
         self.frame, self.table, self.file = frame, table, file
-        self.rows: Ints = np.arange(1, len(frame) + 1, dtype=np.int64)
+        self.rows: Ints = np.arange(skipped + 1, skipped + len(frame) + 1, dtype=np.int64)
+        self.skipped = skipped
         self.bad: dict[int, Rejected] = {}
         if "row" in frame.columns:
             self.rows = columns.ints(self._cells("row"), wanted="a row number")
@@ -141,7 +145,7 @@ def trades_of(sheet: Sheet, instrument: Instrument) -> Trades:
     ns = sheet.ints("ns")
     price, size = sheet.counts("price", _tick(instrument)), sheet.counts("size", _lot(instrument))
     aggressor, seq = sheet.aggressors(), sheet.maybe("seq", wanted="a whole number (int64)")
-    seq = np.where(seq == ABSENT, np.arange(len(seq)), seq)
+    seq = np.where(seq == ABSENT, np.arange(len(seq)) + sheet.skipped, seq)
     return Trades(*sheet.kept(ns, price, size, aggressor, seq, sheet.rows))
 
 

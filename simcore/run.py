@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -151,7 +152,8 @@ class Run:
     are native, derived, nominal or absent. ``reported`` holds the author's own totals
     (``invariants.laws.totals`` names them), ``claims`` the figures that were published with the
     precision of their print (``invariants.laws.claims``). ``files`` maps a table to the file it came from,
-    ``read`` to the rows read, ``inputs`` a file to its SHA-256.
+    ``read`` to the rows read, ``inputs`` a file to its SHA-256. ``end_counts`` stands for the ends of
+    orders that are not at hand.
     """
 
     trades: Trades
@@ -175,6 +177,12 @@ class Run:
     engine: str = ""
     engine_version: str = ""
     claims: Mapping[str, Stated] = field(default_factory=dict)
+    end_counts: Mapping[str, int] | None = None
+
+    @property
+    def ends(self) -> Mapping[str, int]:
+        """How many orders ended how, "" where the end is unknown."""
+        return Counter(self.orders.end.tolist()) if self.end_counts is None else self.end_counts
 
     @property
     def has_fills(self) -> bool:

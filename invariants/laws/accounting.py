@@ -37,7 +37,6 @@ def orders_are_conserved(run: Run) -> Iterator[Ruling]:
     Unknown: some orders have no end state.
     Source: nautechsystems/nautilus_trader#4062 (commands lost at shutdown), pgellert/matching-engine#2.
     """
-    orders = run.orders
     ended = _ended(run)
     counted = [name for name in ENDS if f"orders_{name}" in run.reported]
     lost = [r for r in run.rejected if r.broken_law == "orders_are_conserved"]
@@ -47,15 +46,16 @@ def orders_are_conserved(run: Run) -> Iterator[Ruling]:
     yield from rejected_rows(run, "orders_are_conserved")
     if ended.any():
         yield _ends(run, ended)
+    ends = run.ends if counted else {}
+    count = sum(ends.values())
     for name in counted:
-        count = int((orders.end == name).sum())
         figure = Figure(f"orders_{name}", run.reported[f"orders_{name}"])
         yield (
-            figure.against(count, "counted from the rows")
-            if ended.all() and len(orders)
+            figure.against(ends.get(name, 0), "counted from the rows")
+            if count and count == sum(ends.get(end, 0) for end in ENDS)
             else nothing("reported", undecided=1, reason="orders without an end state")
         )
-    submits = run.reported.get("submits", Decimal(len(orders)) if len(orders) else None)
+    submits = run.reported.get("submits", Decimal(count) if count else None)
     if len(counted) == len(ENDS) and submits is not None:
         yield Figure("submits", submits).against(sum(run.reported[f"orders_{n}"] for n in ENDS), "sum of the ends")
 
@@ -298,8 +298,7 @@ def _one(claim: Claim, *, broken: bool) -> Ruling:
 
 def _ended(run: Run) -> Mask:
     """Orders whose end state is given."""
-    ends = run.orders.end
-    return np.isin(ends, ENDS) if (ends != "").any() else np.zeros(len(ends), dtype=np.bool_)
+    return np.asarray(run.orders.end != "", dtype=np.bool_)
 
 
 _NO_END = "neither an end (end_ns) nor an exit code was declared"

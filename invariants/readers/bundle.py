@@ -56,7 +56,7 @@ def read_bundle(
     folder = Path(path).parent if Path(path).name == "run.toml" else Path(path)
     head = head_of(folder / "run.toml")
     instrument = instrument_of(head, str(folder / "run.toml"))
-    found = {table: _find(folder, table) for table in TABLES}
+    found = {table: find_table(folder, table) for table in TABLES}
     totals_alone = not any(found.values()) and bool(head["reported"])
     if found["fills"] is None and not totals_alone:
         raise InputError(file=str(folder), field="fills", got="nothing", wanted="fills.parquet or fills.csv")
@@ -89,7 +89,8 @@ def _with_rejected_counted(run: Run, head: dict[str, Any]) -> Run:
     return replace(run, read=read)
 
 
-def _find(folder: Path, table: str) -> Path | None:
+def find_table(folder: Path, table: str) -> Path | None:
+    """The file of a table, None where there is none. Raises ``InputError`` where there are several."""
     found = [folder / f"{table}{suffix}" for suffix in SUFFIXES if (folder / f"{table}{suffix}").exists()]
     if len(found) > 1:
         names = " and ".join(file.name for file in found)

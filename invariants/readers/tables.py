@@ -52,7 +52,17 @@ def _parquet(data: bytes, file: str) -> pd.DataFrame:
         table = pq.read_table(pa.BufferReader(data))
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError(file=file, field="file", got=_first_line(error), wanted="a whole Parquet file") from None
+        raise not_parquet(file, error) from None
+    return frame_of_arrow(table, file)
+
+
+def not_parquet(file: str, error: BaseException) -> InputError:
+    """What to say of a file that Arrow cannot read."""
+    return InputError(file=file, field="file", got=_first_line(error), wanted="a whole Parquet file")
+
+
+def frame_of_arrow(table: Any, file: str) -> pd.DataFrame:
+    """An Arrow table as a frame that keeps its types. Raises ``InputError``."""
     if len(set(table.column_names)) < table.num_columns:
         names = table.column_names
         twice = next(name for name in names if names.count(name) > 1)

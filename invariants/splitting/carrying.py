@@ -20,7 +20,7 @@ import numpy as np
 from invariants.laws.crossings import lacks
 from invariants.laws.ruling import NEVER, Mask, later
 from invariants.splitting.cutting import Cut, Seams
-from simcore.run import ABSENT, ENDS, Fills, Ints, Orders, Positions, Run, Tops, Trades
+from simcore.run import ABSENT, Fills, Ints, Orders, Positions, Run, Tops, Trades
 
 _Table = TypeVar("_Table", Trades, Tops, Orders, Fills, Positions)
 _Rows = Ints | slice
@@ -89,11 +89,16 @@ def emptied(run: Run) -> Run:
 
 
 class Carrier:
-    """Makes the parts of the pieces of one run between ``edges``."""
+    """Makes the parts of the pieces of one run between ``edges``.
 
-    def __init__(self, run: Run, seams: Seams, edges: Sequence[Cut]) -> None:
+    ``all_named``: whether every fill names its trade truly, so that trades of one instant are told
+    apart; where the run is itself a part of a longer one, it is that one's answer.
+    """
+
+    def __init__(self, run: Run, seams: Seams, edges: Sequence[Cut], *, all_named: bool | None = None) -> None:
         self.whole, self.seams, self.edges = run, seams, edges
         self._bare = emptied(run)
+        self._all_named = are_all_named(run) if all_named is None else all_named
 
     def parts(self, piece: int) -> Iterator[Part]:
         """The parts of the piece of that number; its own rows stand between two edges."""
@@ -114,7 +119,7 @@ class Carrier:
         if begin.trades < end.trades or (last and not len(whole.trades)):
             yield self._cells(begin, end)
         if last:
-            yield from self._once()
+            yield from self.once()
 
     def _run(self, orders: _Rows, fills: Ints | slice, **more: Any) -> Run:
         """A run of these orders and fills."""
@@ -217,7 +222,7 @@ class Carrier:
     @cached_property
     def _an_ended_order(self) -> Ints:
         """One order of which the end is given, if any is: it says that ends are given at all."""
-        return np.flatnonzero(np.isin(self.whole.orders.end, ENDS))[:1]
+        return np.flatnonzero(self.whole.orders.end != "")[:1]
 
     # orders with the trades that crossed them
 
@@ -269,47 +274,12 @@ class Carrier:
 
     @cached_property
     def _spans(self) -> tuple[Ints, Ints]:
-        """For each order the first and the last instant at which a trade could fill it; it may be less."""
-        run = self.whole
-        orders, rules = run.orders, run.rules
-        first_ns, last_ns = np.full(len(orders), _FAR), np.full(len(orders), -_FAR)
-        if not lacks(run, "nominal"):
-            sent = orders.submit_ns != ABSENT
-            reach = np.full(len(orders), NEVER) if rules.ttl_ns is None else later(orders.submit_ns, rules.ttl_ns)[0]
-            effect = later(np.maximum(orders.cancel_ns, 0), rules.cancel_latency_ns)[0]
-            reach = np.where(orders.cancel_ns == ABSENT, reach, np.minimum(reach, effect))
-            first_ns[sent], last_ns[sent] = orders.submit_ns[sent], reach[sent]
-        if not lacks(run, "logged"):
-            live = orders.live_ns != ABSENT
-            ended = (orders.end_ns != ABSENT) & (orders.end != "filled")
-            first_ns[live] = np.minimum(first_ns, orders.live_ns)[live]
-            last_ns[live] = np.maximum(last_ns, np.where(ended, orders.end_ns, NEVER))[live]
-        return first_ns, np.minimum(last_ns, self._completed_ns)
-
-    @cached_property
-    def _completed_ns(self) -> Ints:
-        """The last fill of each order that was filled completely; a very late instant for the others."""
-        orders, fills = self.whole.orders, self.whole.fills
-        known = fills.order >= 0
-        filled = np.zeros(len(orders), np.int64)
-        np.add.at(filled, fills.order[known], fills.size_lots[known])
-        last_ns = np.full(len(orders), ABSENT)
-        np.maximum.at(last_ns, fills.order[known], np.maximum(fills.ns, fills.ns_to)[known])
-        return np.where((filled >= orders.size_lots) & (last_ns != ABSENT), last_ns, NEVER)
-
-    @cached_property
-    def _all_named(self) -> bool:
-        """Whether every fill names its trade truly, so that trades of one instant are told apart."""
-        fills, trades = self.whole.fills, self.whole.trades
-        if not len(trades):
-            return False
-        place = np.minimum(np.searchsorted(trades.seq, fills.trade_seq), len(trades) - 1)
-        named = (trades.seq[place] == fills.trade_seq) & (trades.ns[place] == fills.ns) & (fills.ns == fills.ns_to)
-        return bool(named.all())
+        return spans_of(self.whole)
 
     # what is judged once, over sums
 
-    def _once(self) -> Iterator[Part]:
+    def once(self) -> Iterator[Part]:
+        """The parts that are judged over the whole run, or over its sums."""
         whole = self.whole
         yield Part("rejected", replace(self._bare, rejected=whole.rejected, read=whole.read))
         tape = _counted(whole.trades)
@@ -322,9 +292,47 @@ class Carrier:
             fees[np.flatnonzero([fee is not None for fee in fees])[1:]] = None
             paid = replace(sums, fills=replace(sums.fills, fee=fees))
         yield Part("fees", paid, replace(paid, reported={}))
-        ends = replace(self._bare, orders=_ends(whole.orders), reported=whole.reported)
-        yield Part("ends", ends, replace(ends, reported={}))
+        yield Part("ends", replace(self._bare, end_counts=whole.ends, reported=whole.reported))
         yield Part("whole", whole)
+
+
+def spans_of(run: Run) -> tuple[Ints, Ints]:
+    """For each order the first and the last instant at which a trade could fill it; it may be less."""
+    orders, rules = run.orders, run.rules
+    first_ns, last_ns = np.full(len(orders), _FAR), np.full(len(orders), -_FAR)
+    if not lacks(run, "nominal"):
+        sent = orders.submit_ns != ABSENT
+        reach = np.full(len(orders), NEVER) if rules.ttl_ns is None else later(orders.submit_ns, rules.ttl_ns)[0]
+        effect = later(np.maximum(orders.cancel_ns, 0), rules.cancel_latency_ns)[0]
+        reach = np.where(orders.cancel_ns == ABSENT, reach, np.minimum(reach, effect))
+        first_ns[sent], last_ns[sent] = orders.submit_ns[sent], reach[sent]
+    if not lacks(run, "logged"):
+        live = orders.live_ns != ABSENT
+        ended = (orders.end_ns != ABSENT) & (orders.end != "filled")
+        first_ns[live] = np.minimum(first_ns, orders.live_ns)[live]
+        last_ns[live] = np.maximum(last_ns, np.where(ended, orders.end_ns, NEVER))[live]
+    return first_ns, np.minimum(last_ns, _completed_ns(run))
+
+
+def _completed_ns(run: Run) -> Ints:
+    """The last fill of each order that was filled completely; a very late instant for the others."""
+    orders, fills = run.orders, run.fills
+    known = fills.order >= 0
+    filled = np.zeros(len(orders), np.int64)
+    np.add.at(filled, fills.order[known], fills.size_lots[known])
+    last_ns = np.full(len(orders), ABSENT)
+    np.maximum.at(last_ns, fills.order[known], np.maximum(fills.ns, fills.ns_to)[known])
+    return np.where((filled >= orders.size_lots) & (last_ns != ABSENT), last_ns, NEVER)
+
+
+def are_all_named(run: Run) -> bool:
+    """Whether every fill names its trade truly, so that trades of one instant are told apart."""
+    fills, trades = run.fills, run.trades
+    if not len(trades):
+        return False
+    place = np.minimum(np.searchsorted(trades.seq, fills.trade_seq), len(trades) - 1)
+    named = (trades.seq[place] == fills.trade_seq) & (trades.ns[place] == fills.ns) & (fills.ns == fills.ns_to)
+    return bool(named.all())
 
 
 def _starting(rules: Any, position_lots: int) -> Any:
@@ -335,12 +343,6 @@ def _counted(table: _Table) -> _Table:
     """A table as long as ``table`` that takes no room: its first row, again and again."""
     count = len(table)
     return replace(table, **{f.name: np.broadcast_to(getattr(table, f.name)[:1], count) for f in fields(table)})
-
-
-def _ends(orders: Orders) -> Orders:
-    """Orders of which only the ends count: no fill is there, and none contradicts its end."""
-    left = np.where(orders.end == "filled", 0, 1)
-    return replace(_counted(orders), end=orders.end, size_lots=left)
 
 
 def _nameless(run: Run) -> Fills:

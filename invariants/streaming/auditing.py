@@ -1,0 +1,254 @@
+"""The audit of a bundle in pieces: look, cut, judge, add up."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from invariants.auditing import Report, check_documented
+from invariants.laws.catalogue import MAX_FINDINGS
+from invariants.missed import DIALS
+from invariants.laws.crossings import Window, lacks
+from invariants.readers.bundle import NO_FILLS, find_table
+from invariants.readers.bundle_head import TABLES, declared_of, head_of, instrument_of, rules_of
+from invariants.smells import Distances, smells
+from invariants.split import Piece, judge, merge
+from invariants.splitting.carrying import Carrier
+from invariants.splitting.cutting import end_of, start_of
+from invariants.streaming.files import TableFile, changed, sha256_of, table_file
+from invariants.streaming.judging import Judged, judge_stretch, stretches
+from invariants.streaming.keeping import Kept
+from invariants.streaming.planning import Brief, NotInPiecesError, Plan, different_ids, repeated, rise
+from invariants.streaming.pools import Pool, pool_of
+from invariants.streaming.scanning import hashes_in, names_in, times_in
+from simcore import Rules, Run
+from simcore.frames import Sheet, run_from_frames
+from simcore.run import ABSENT, Orders, Trades, objects
+
+PIECE_ROWS = 2**18
+"""Rows of the longest table in a piece."""
+
+STRETCH = 16
+"""Pieces that one worker judges in a row; their row groups are opened once."""
+
+Told = Callable[[int, int], None]
+
+
+def audit_streamed(
+    path: str | Path,
+    *,
+    rules: Rules | str | Path | None = None,
+    workers: int = 1,
+    cluster: str | None = None,
+    resume: Path | None = None,
+    max_findings: int = MAX_FINDINGS,
+    piece_rows: int = PIECE_ROWS,
+    told: Told = lambda _done, _all: None,
+) -> Report:
+    """As ``audit`` of the bundle at ``path``, in pieces of about ``piece_rows`` rows.
+
+    ``cluster`` is the address of a Dask scheduler. ``resume`` is a folder in which the pieces are
+    kept as they are judged: what is there already is not judged again. ``told`` hears how many
+    pieces of how many are judged. The report's run has its head, its fills, and no other rows.
+
+    Raises ``InputError``; ``NotInPiecesError`` for a run that can only be judged as a whole.
+    """
+    folder = Path(path).parent if Path(path).name == "run.toml" else Path(path)
+    reason = obstacle(folder)
+    if reason:
+        raise NotInPiecesError(reason)
+    run, files, inputs = _opened(folder, rules)
+    check_documented(run)
+    with pool_of(workers, cluster) as pool, tempfile.TemporaryDirectory(prefix="fillproof-") as shelf:
+        plan = _planned(pool, Plan(run, files), piece_rows, shelf)
+        windows = _windows(plan)
+        brief = _brief(plan, windows, max_findings)
+        kept = Kept(resume, inputs, plan.run, [cut.ns for cut in plan.cuts], max_findings)
+        total = len(plan.cuts) + 1
+        todo = stretches((task for task in plan.tasks() if task.number not in kept), STRETCH)
+        told(len(kept), total)
+        for _, judged in pool.each(judge_stretch, ((brief, stretch) for stretch in todo)):
+            for one in judged:
+                kept.add(one)
+            told(len(kept), total)
+    report = _report(plan, kept.in_order(), windows, max_findings)
+    for file, digest in inputs.items():
+        if sha256_of(file) != digest:
+            raise changed(file)
+    return replace(report, run=replace(report.run, inputs=inputs))
+
+
+def obstacle(folder: Path) -> str:
+    """Why the bundle in ``folder`` cannot be judged in pieces; empty where it can."""
+    found = {table: find_table(folder, table) for table in TABLES}
+    other = [file.name for file in found.values() if file is not None and file.suffix != ".parquet"]
+    if other:
+        return f"{other[0]} is no Parquet file"
+    return "" if found["fills"] is not None else "there are no fills"
+
+
+def rows_of(folder: Path) -> int:
+    """How many rows the bundle's tables have. Raises ``InputError``."""
+    found = {table: find_table(folder, table) for table in TABLES}
+    return sum(len(table_file(table, str(file))) for table, file in found.items() if file is not None)
+
+
+def _opened(folder: Path, rules: Rules | str | Path | None) -> tuple[Run, dict[str, TableFile], dict[str, str]]:
+    """The run's head, fills and positions; the files of its other tables; the digests of all files."""
+    head, file = head_of(folder / "run.toml"), str(folder / "run.toml")
+    instrument = instrument_of(head, file)
+    found = {table: str(path) for table in TABLES if (path := find_table(folder, table)) is not None}
+    inputs = {name: sha256_of(name) for name in (*found.values(), file)}
+    tables = {table: table_file(table, name) for table, name in found.items()}
+    frames = {
+        table: _frame(tables[table]) if table in ("fills", "positions") else tables[table].no_rows()
+        for table in found
+    }
+    run = run_from_frames(
+        fills=frames.get("fills", NO_FILLS),
+        orders=frames.get("orders"),
+        trades=frames.get("tape"),
+        tops=frames.get("quotes"),
+        positions=frames.get("positions"),
+        instrument=instrument,
+        rules=rules_of(head, rules, instrument, file),
+        files={**found, "reported": file},
+        **declared_of(head, file, folder.name),
+    )
+    read = {table: len(tables[table]) for table in found}
+    for row in head.get("rejected", []):
+        read[row["table"]] = read.get(row["table"], 0) + 1
+    streamed = {table: tables[table] for table in ("orders", "tape", "quotes") if table in tables}
+    return replace(run, read={table: read[table] for table in (*run.read, *(set(read) - set(run.read)))}), streamed, inputs
+
+
+def _frame(file: TableFile) -> pd.DataFrame:
+    return pd.concat([file.no_rows(), *(file.frame(group) for group in range(len(file.group_rows)))], ignore_index=True)
+
+
+def _planned(pool: Pool, plan: Plan, piece_rows: int, shelf: str) -> Plan:
+    ids = different_ids(plan.run.fills)
+    for table, file in plan.files.items():
+        groups = range(len(file.group_rows))
+        try:
+            found = _all(pool, names_in, [(file, group, plan.run.instrument, ids) for group in groups])
+            plan.name(found, table, ids)
+            if table == "orders" and not rise(found):
+                _all(pool, hashes_in, [(file, group, plan.dropped[table], shelf) for group in groups])
+                plan.again = repeated(file, shelf)
+        except TypeError as error:
+            raise NotInPiecesError(f"ids of the type {error}") from None
+    cuts_ns = plan.cut(_wanted_cuts(plan.files, piece_rows))
+    sizes = _needs_sizes(plan)
+    for table, file in plan.files.items():
+        jobs = [
+            (file, group, plan.fills_in(file, group), cuts_ns, plan.dropped[table], sizes)
+            for group in range(len(file.group_rows))
+        ]
+        plan.time(_all(pool, times_in, jobs), table)
+    return plan
+
+
+def _all(pool: Pool, work: Callable[..., Any], jobs: Sequence[Any]) -> list[Any]:
+    """The answers in the order of the jobs."""
+    answers = dict(pool.each(work, jobs))
+    return [answers[number] for number in range(len(jobs))]
+
+
+def _needs_sizes(plan: Plan) -> bool:
+    """Whether an order may be open for so long that it matters when it was filled completely."""
+    orders, rules = plan.files.get("orders"), plan.run.rules
+    return orders is not None and (orders.has("live_ns") or rules.ttl_ns is None or not rules.declares("ttl_ns"))
+
+
+def _wanted_cuts(files: dict[str, TableFile], piece_rows: int) -> Iterator[int]:
+    """The instants of every so-manieth row of the longest table, but the first."""
+    longest = max(files.values(), key=len, default=None)
+    if longest is None:
+        return
+    column = "submit_ns" if longest.table == "orders" else "ns"
+    for group, rows in enumerate(longest.group_rows):
+        wanted = np.arange(-longest.edges[group] % piece_rows, rows, piece_rows)
+        if not len(wanted):
+            continue
+        sheet = Sheet(longest.frame(group, [column], rows=wanted), longest.table, longest.path)
+        yield from sheet.ints(column)[0 if group else 1 :].tolist()
+
+
+def _windows(plan: Plan) -> tuple[tuple[Window, str], ...]:
+    """As ``invariants.split`` asks of a whole run."""
+    run = plan.run
+    if not run.has_tape or not plan.counts.get("orders"):
+        return ()
+    undeclared = [dial for dial in DIALS if not run.rules.declares(dial)]
+    listed = f"undeclared: {', '.join(undeclared)}" if undeclared else ""
+    windows: tuple[Window, ...] = ("nominal", "logged")
+    told = _counting(plan)
+    return tuple((window, lacks(told, window) or listed) for window in windows)
+
+
+def _counting(plan: Plan) -> Run:
+    """The run with as many trades and orders as it has, of which nothing else is known; its fills, its totals."""
+    run = plan.run
+    trades, orders = plan.counts.get("tape", 0), plan.counts.get("orders", 0)
+    zero, some = np.zeros(1, np.int64), objects([""])
+    live = np.full(1, 0 if plan.logs_live else ABSENT)
+    tape = Trades(*(np.broadcast_to(zero, trades) for _ in range(6)))
+    absent = np.full(1, ABSENT)
+    columns = (objects([0]), zero + 1, zero + 1, zero + 1, zero, live, absent, absent, some, zero)
+    our_orders = Orders(*(np.broadcast_to(column, orders) for column in columns))
+    return replace(run, trades=tape, orders=our_orders, end_counts=dict(plan.ends))
+
+
+def _brief(plan: Plan, windows: tuple[tuple[Window, str], ...], max_findings: int) -> Brief:
+    run = plan.run
+    nothing = slice(0, 0)
+    fills = replace(run.fills, **{name: getattr(run.fills, name)[nothing] for name in run.fills.__dataclass_fields__})
+    positions = replace(
+        run.positions, **{name: getattr(run.positions, name)[nothing] for name in run.positions.__dataclass_fields__}
+    )
+    event_ns = max([plan.event_ns, *(int(c.max()) for c in (run.fills.ns_to, run.positions.ns) if len(c))])
+    head = replace(run, fills=fills, positions=positions, reported={}, rejected=(), inputs={}, read=dict.fromkeys(run.read, 0))
+    return Brief(head, plan.files, plan.dropped, plan.extras(), plan.all_named, windows, event_ns, max_findings)
+
+
+def _report(
+    plan: Plan, judged: Sequence[Judged], windows: tuple[tuple[Window, str], ...], max_findings: int
+) -> Report:
+    run = replace(_counting(plan), rejected=(*_in_tables(plan), *plan.run.rejected))
+    last = judge(_summed(plan, run, windows), max_findings=max_findings)
+    merged = merge([*(one.report for one in judged), last], max_findings=max_findings)
+    apart = Distances(
+        *(np.concatenate([getattr(one.distances, name) for one in judged]) for name in ("bps", "side"))
+    )
+    return Report(run, merged.judgements, smells(_aged(plan, run), apart), merged.justification, merged.missed)
+
+
+def _in_tables(plan: Plan) -> Iterable[Any]:
+    order = {"tape": 0, "quotes": 1, "orders": 2}
+    return sorted(plan.rejected, key=lambda row: (order[row.table], row.row))
+
+
+def _summed(plan: Plan, run: Run, windows: tuple[tuple[Window, str], ...]) -> Piece:
+    """What is judged once, over sums."""
+    carrier = Carrier(run, plan.seams, [start_of(), end_of(run)], all_named=plan.all_named)
+    return Piece(len(plan.cuts) + 1, 0, 0, tuple(carrier.once()), windows)
+
+
+def _aged(plan: Plan, run: Run) -> Run:
+    """The run with just the orders that its fills name, for the ages of quotes."""
+    known = run.fills.order >= 0
+    place = np.where(known, np.cumsum(known) - 1, -1)
+    submit_ns = plan.submit_ns[known] if len(plan.submit_ns) else np.empty(0, np.int64)
+    orders = Orders(*(np.broadcast_to(column[:1], len(submit_ns)) for column in _columns(run.orders)))
+    return replace(run, orders=replace(orders, submit_ns=submit_ns), fills=replace(run.fills, order=place))
+
+
+def _columns(orders: Orders) -> Iterator[Any]:
+    return (getattr(orders, name) for name in orders.__dataclass_fields__)

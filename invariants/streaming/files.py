@@ -1,0 +1,132 @@
+"""The tables of a bundle as Parquet files that are read a row group at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from typing import IO, Any
+
+import fsspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from invariants.readers.tables import frame_of_arrow, not_parquet
+from simcore import InputError
+from simcore.run import Ints
+
+_BLOCK = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """One table of a bundle: where it is, and how many rows each of its row groups has.
+
+    ``path`` is a local path or a URL. Rows are numbered from 0 here, over the whole file.
+    """
+
+    table: str
+    path: str
+    group_rows: tuple[int, ...]
+    schema: Any
+
+    def __len__(self) -> int:
+        return sum(self.group_rows)
+
+    @property
+    def edges(self) -> list[int]:
+        """Where each row group begins, and the end."""
+        return [0, *accumulate(self.group_rows)]
+
+    def has(self, column: str) -> bool:
+        """Whether there is such a column."""
+        return column in self.schema.names
+
+    def arrow(self, group: int, columns: Sequence[str] | None = None, *, rows: Ints | None = None) -> Any:
+        """One row group as it is, or some of its rows (numbered within it). Raises ``InputError``."""
+        some = None if columns is None else [column for column in columns if self.has(column)]
+        try:
+            table = _opened(self.path, self._words).read_row_group(group, columns=some)
+            table.validate(full=True)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise not_parquet(self.path, error) from None
+        if len(table) != self.group_rows[group]:
+            raise changed(self.path)
+        return table if rows is None else table.take(rows)
+
+    def frame(self, group: int, columns: Sequence[str] | None = None, *, rows: Ints | None = None) -> pd.DataFrame:
+        """The same as a frame for ``simcore.frames.Sheet``."""
+        return frame_of_arrow(self.arrow(group, columns, rows=rows), self.path).drop(columns=["row"], errors="ignore")
+
+    @property
+    def _words(self) -> tuple[str, ...]:
+        """Columns of few different texts, which are read as such."""
+        return tuple(name for name in ("end",) if self.has(name) and pa.types.is_string(self.schema.field(name).type))
+
+    def no_rows(self) -> pd.DataFrame:
+        """Its columns without any row."""
+        return frame_of_arrow(self.schema.empty_table(), self.path).drop(columns=["row"], errors="ignore")
+
+    def groups_of(self, rows: Ints) -> Ints:
+        """The row group of each of these rows."""
+        return np.searchsorted(np.array(self.edges[1:]), rows, "right")
+
+
+def table_file(table: str, path: str) -> TableFile:
+    """The Parquet file at ``path``. Raises ``InputError``."""
+    try:
+        told = _opened(path, ())
+        metadata = told.metadata
+        rows = tuple(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise not_parquet(path, error) from None
+    return TableFile(table, path, rows, told.schema_arrow)
+
+
+def changed(path: str) -> InputError:
+    """A file that is not what it was when the audit began."""
+    return InputError(file=path, field="file", got="other contents than before", wanted="a file that stays as it is")
+
+
+def sha256_of(path: str) -> str:
+    """The digest of a file of any length. Raises ``InputError``."""
+    digest = hashlib.sha256()
+    with opened(path) as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def opened(path: str) -> Iterator[IO[bytes]]:
+    """A local file or a URL, for reading. Raises ``InputError``."""
+    try:
+        with fsspec.open(path, "rb") as file:
+            yield file
+    except OSError as error:
+        raise InputError(file=path, field="file", got=error.strerror or str(error), wanted="a readable file") from None
+
+
+@lru_cache(maxsize=16)
+def _opened(path: str, words: tuple[str, ...]) -> Any:
+    """A file's reader; it stays open, and its metadata are read once a process."""
+    file = path if "://" not in path else fsspec.open(path, "rb").open()
+    return pq.ParquetFile(file, read_dictionary=list(words))
+
+
+def forget() -> None:
+    """Close what is open."""
+    _opened.cache_clear()
+
+
+def in_groups(file: TableFile, rows: Iterable[int] | Ints) -> Iterator[tuple[int, Ints]]:
+    """Row groups in their order, and which of these rows stand in each, numbered within it."""
+    wanted = np.unique(np.fromiter(rows, np.int64) if not isinstance(rows, np.ndarray) else rows)
+    which = file.groups_of(wanted)
+    for group in np.unique(which).tolist():
+        yield group, wanted[which == group] - file.edges[group]

@@ -1,0 +1,159 @@
+"""Judging a stretch: some pieces in a row, each loaded as a short run that holds all that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from invariants.laws import LAWS
+from invariants.smells import Distances, distances
+from invariants.split import Piece, PieceReport, judge
+from invariants.splitting.carrying import ONCE, Carrier, Part
+from invariants.splitting.cutting import Cut, Seams, end_of, start_of
+from invariants.streaming.files import TableFile
+from invariants.streaming.planning import Brief, Task, joined
+from invariants.streaming.scanning import CONVERT
+from simcore import Run
+from simcore.frames import Sheet
+from simcore.run import ABSENT, Ints, Positions
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What was found in one piece: by the laws, and how far its fills lie from their trades."""
+
+    report: PieceReport
+    distances: Distances
+
+
+def judge_stretch(brief: Brief, tasks: Sequence[Task]) -> list[Judged]:
+    """Judge some pieces in a row. Raises ``InputError``."""
+    desks = {table: Desk(file, brief, tasks) for table, file in brief.files.items()}
+    return [_judged(brief, task, desks) for task in tasks]
+
+
+class Desk:
+    """The rows of one table that the pieces of a stretch need; every row group is opened once.
+
+    Of a row group only what pieces of this stretch still need is kept.
+    """
+
+    def __init__(self, file: TableFile, brief: Brief, tasks: Sequence[Task]) -> None:
+        self._file, self._brief = file, brief
+        self._tasks = list(tasks)
+        self._opened: set[int] = set()
+        self._waiting: dict[int, dict[int, Any]] = {task.number: {} for task in tasks}
+
+    def rows_of(self, task: Task) -> Any:
+        """The rows that a piece needs, in their order."""
+        for group in task.groups(self._file):
+            if group not in self._opened:
+                self._open(group)
+        self._tasks = [later for later in self._tasks if later is not task]
+        found = self._waiting.pop(task.number)
+        if not found:
+            return _no_rows(self._file.table, self._brief.run)
+        return joined([found[group] for group in sorted(found)])
+
+    def _open(self, group: int) -> None:
+        self._opened.add(group)
+        file, brief = self._file, self._brief
+        sheet = Sheet(file.frame(group), file.table, file.path, skipped=file.edges[group])
+        columns = CONVERT[file.table](sheet, brief.run.instrument)
+        place = columns.row - 1 - file.edges[group]
+        for task in self._tasks:
+            own, more = task.rows_in(file, group)
+            keep = np.zeros(len(sheet.frame), np.bool_)
+            keep[own] = True
+            keep[more] = True
+            mine = keep[place]
+            if mine.any():
+                self._waiting[task.number][group] = columns if mine.all() else _some(columns, mine)
+
+
+def _some(table: Any, rows: Any) -> Any:
+    return type(table)(**{name: getattr(table, name)[rows] for name in table.__dataclass_fields__})
+
+
+def _no_rows(table: str, run: Run) -> Any:
+    return {"orders": run.orders, "tape": run.trades, "quotes": run.tops}[table]
+
+
+def _judged(brief: Brief, task: Task, desks: dict[str, Desk]) -> Judged:
+    run, edges = _loaded(brief, task, desks)
+    carrier = Carrier(run, Seams(run), edges, all_named=brief.all_named)
+    parts = tuple(_placed(part, run, task) for part in carrier.parts(1) if part.name not in ONCE)
+    piece = Piece(task.number, task.begin_ns, task.end_ns, parts, brief.windows)
+    slices = [part.run for part in parts if part.name == "slice"]
+    report = judge(piece, laws=LAWS, max_findings=brief.max_findings)
+    return Judged(report, distances(slices[0]) if slices else Distances())
+
+
+def _placed(part: Part, run: Run, task: Task) -> Part:
+    """The part with the places that its rows have in the whole run."""
+    return replace(part, orders=run.orders.row[part.orders] - 1, fills=task.fill_rows[part.fills])
+
+
+def _loaded(brief: Brief, task: Task, desks: dict[str, Desk]) -> tuple[Run, list[Cut]]:
+    """The piece as a run of its own, and its edges: before it, its beginning, its end, behind it."""
+    empty = brief.run
+    orders = desks["orders"].rows_of(task) if "orders" in desks else empty.orders
+    missing = ~np.isin(brief.extras.row, orders.row)
+    if missing.any():
+        orders = joined([orders, _some(brief.extras, missing)])
+        orders = _some(orders, np.argsort(orders.row, kind="stable"))
+    trades = desks["tape"].rows_of(task) if "tape" in desks else empty.trades
+    tops = desks["quotes"].rows_of(task) if "quotes" in desks else empty.tops
+    own = {
+        table: [int(np.searchsorted(rows.row - 1, edge)) for edge in task.own.get(table, (0, 0))]
+        for table, rows in (("orders", orders), ("tape", trades), ("quotes", tops))
+    }
+    first, end = task.own_fills
+    fills = replace(task.fills, order=_local(orders.row - 1, task.fills.order))
+    before_lots = task.position_lots - int((fills.side * fills.size_lots)[:first].sum())
+    run = replace(
+        empty,
+        orders=orders,
+        trades=trades,
+        tops=tops,
+        fills=fills,
+        rules=empty.rules
+        if empty.rules.initial_position_lots == before_lots
+        else replace(empty.rules, initial_position_lots=before_lots),
+        positions=_last_instant(brief.event_ns) if task.last else empty.positions,
+    )
+    begin, after = (
+        Cut(ns, own["tape"][k], own["quotes"][k], own["orders"][k], fill)
+        for k, (ns, fill) in enumerate(((task.begin_ns, first), (task.end_ns, end)))
+    )
+    edges = [start_of(), begin, after, end_of(run)]
+    return run, [start_of(), begin, end_of(run)] if task.last else edges
+
+
+def _local(rows: Ints, order: Ints) -> Ints:
+    """The place of each order among ``rows``; -1 for one that is not there."""
+    if not len(rows):
+        return np.full(len(order), -1)
+    at = np.minimum(np.searchsorted(rows, order), len(rows) - 1)
+    return np.where(rows[at] == order, at, -1)
+
+
+def _last_instant(ns: int) -> Positions:
+    """A sample at the last instant of which the whole run speaks."""
+    some = np.array([ns] if ns != ABSENT else [], dtype=np.int64)
+    return Positions(some, np.zeros_like(some), np.zeros_like(some))
+
+
+def stretches(tasks: Iterator[Task], length: int) -> Iterator[list[Task]]:
+    """So many pieces in a row at a time."""
+    waiting: list[Task] = []
+    for task in tasks:
+        waiting.append(task)
+        if len(waiting) == length:
+            yield waiting
+            waiting = []
+    if waiting:
+        yield waiting

@@ -1,0 +1,98 @@
+"""Judged pieces on disk, so that an audit that was killed goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from invariants.report.as_json import versions
+from invariants.report.write import write_atomically
+from invariants.smells import Distances
+from invariants.split import MissedRows, PieceReport
+from invariants.splitting.judging import Share
+from invariants.streaming.judging import Judged
+from invariants.verdict import Finding, Modelled
+from simcore import Run
+
+
+class Kept:
+    """What was judged so far, by the number of the piece; in a folder, too, if there is one.
+
+    In the folder the pieces of one audit stand under the digest of all that decides what is found: the
+    inputs, the rules, the cuts and the versions. A piece is there as a whole or not at all.
+    """
+
+    def __init__(self, folder: Path | None, inputs: Mapping[str, str], run: Run, cuts_ns: list[int], most: int) -> None:
+        self._judged: dict[int, Judged] = {}
+        self._folder: Path | None = None
+        if folder is not None:
+            self._folder = folder / _digest(inputs, run, cuts_ns, most)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for file in sorted(self._folder.glob("piece-*.json")):
+                one = _judged_of(json.loads(file.read_bytes()))
+                self._judged[one.report.number] = one
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._judged
+
+    def __len__(self) -> int:
+        return len(self._judged)
+
+    def add(self, judged: Judged) -> None:
+        """Keep one more."""
+        number = judged.report.number
+        self._judged[number] = judged
+        if self._folder is not None:
+            told = json.dumps(_plain(judged), separators=(",", ":")).encode()
+            write_atomically(self._folder / f"piece-{number:06}.json", told)
+
+    def in_order(self) -> list[Judged]:
+        """All of them, in the order of the run."""
+        return [self._judged[number] for number in sorted(self._judged)]
+
+
+def _digest(inputs: Mapping[str, str], run: Run, cuts_ns: list[int], most: int) -> str:
+    decides = [sorted(inputs.items()), run.rules.to_dict(), sorted(run.rules.documented.items()), cuts_ns, most, versions()]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _plain(judged: Judged) -> dict[str, Any]:
+    report = judged.report
+    return {
+        "number": report.number,
+        "shares": [asdict(share) for share in report.shares],
+        "justification": report.justification,
+        "missed": [
+            {"window": m.window, "orders": m.orders.tolist(), "through": m.through.tolist(), "trades": m.trades}
+            for m in report.missed
+        ],
+        "windows": report.windows,
+        "distances": [judged.distances.bps.tolist(), judged.distances.side.tolist()],
+    }
+
+
+def _judged_of(told: Mapping[str, Any]) -> Judged:
+    report = PieceReport(
+        told["number"],
+        tuple(map(_share_of, told["shares"])),
+        tuple(told["justification"]),
+        tuple(
+            MissedRows(m["window"], np.array(m["orders"], np.int64), np.array(m["through"], np.int64), m["trades"])
+            for m in told["missed"]
+        ),
+        tuple((window, reason) for window, reason in told["windows"]),
+    )
+    bps, side = told["distances"]
+    return Judged(report, Distances(np.array(bps, np.float64), np.array(side, np.int64)))
+
+
+def _share_of(told: Mapping[str, Any]) -> Share:
+    findings = tuple(((*place,), Finding(**finding)) for place, finding in told["findings"])
+    modelled = tuple(Modelled(**m) for m in told["modelled"])
+    return Share(**{**told, "findings": findings, "modelled": modelled})

@@ -1,0 +1,322 @@
+"""From what two looks told to the pieces of a run: what each judges, and what it carries.
+
+All that is kept of a run of any length: its fills, its sampled positions, and some numbers for each
+piece. Orders, trades and tops of book stay in their files.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from invariants.laws.crossings import Window
+from invariants.splitting.cutting import Cut, Seams, start_of
+from invariants.streaming.files import TableFile, in_groups
+from invariants.streaming.scanning import CONVERT, Names, Times, hashes_at, plain_ids
+from simcore import Run
+from simcore.frames import Sheet
+from simcore.run import ABSENT, Fills, Ints, Orders, Rejected
+from simcore.units import INT64_MAX
+
+IDS_AT_ONCE = 2**22
+"""Hashes compared in one go: 64 MB."""
+
+
+class NotInPiecesError(Exception):
+    """A run that can only be judged as a whole; the argument says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One piece: ranges of own rows, and single rows from elsewhere that it needs.
+
+    ``fills`` are its own (``own_fills`` of them, from one place to another) and all others of its orders;
+    ``order`` is a row of the file. ``fill_rows`` are their places in the run.
+    """
+
+    number: int
+    begin_ns: int
+    end_ns: int
+    last: bool
+    own: dict[str, tuple[int, int]]
+    more: dict[str, Ints]
+    fills: Fills
+    fill_rows: Ints
+    own_fills: tuple[int, int]
+    position_lots: int
+
+    def rows_in(self, file: TableFile, group: int) -> tuple[slice, Ints]:
+        """What it needs of a row group, numbered within it: a range, and single rows beside it."""
+        first, end = file.edges[group], file.edges[group + 1]
+        low, high = (min(max(edge, first), end) - first for edge in self.own[file.table])
+        more = self.more[file.table]
+        return slice(low, high), more[(more >= first) & (more < end)] - first
+
+    def groups(self, file: TableFile) -> list[int]:
+        """The row groups that it needs."""
+        low, high = self.own[file.table]
+        edges = np.array([low, high - 1] if high > low else [], dtype=np.int64)
+        ends = file.groups_of(np.concatenate((edges, self.more[file.table])))
+        between = range(int(ends[0]), int(ends[1]) + 1) if high > low else range(0)
+        return sorted({*between, *ends.tolist()})
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What all pieces of a run share. ``run`` has its head, and no rows; ``extras`` are orders that say what is known."""
+
+    run: Run
+    files: dict[str, TableFile]
+    dropped: dict[str, Ints]
+    extras: Orders
+    all_named: bool
+    windows: tuple[tuple[Window, str], ...]
+    event_ns: int
+    max_findings: int
+
+
+@dataclass(eq=False)
+class Plan:
+    """All that is known of a run before its pieces are judged."""
+
+    run: Run
+    files: dict[str, TableFile]
+    rejected: list[Rejected] = field(default_factory=list)
+    dropped: dict[str, Ints] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    again: Ints = field(default_factory=lambda: np.empty((2, 0), np.int64))
+    cuts: list[Cut] = field(default_factory=list)
+    seams: Seams = field(init=False)
+    at: dict[str, Ints] = field(default_factory=dict)
+    open_rows: dict[int, Ints] = field(default_factory=dict)
+    trade_row: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    submit_ns: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    clues: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    unsided: int = -1
+    event_ns: int = ABSENT
+    logs_live: bool = False
+    ends: Counter[str] = field(default_factory=Counter)
+
+    def name(self, found: Sequence[Names], table: str, ids: Any) -> None:
+        """Take in the first look at a table; ``ids`` are the different ids that the fills name."""
+        lost = [row for names in found for row in names.rejected]
+        self.rejected += lost
+        self.dropped[table] = np.array([row.row - 1 for row in lost], dtype=np.int64)
+        if table == "orders":
+            first = np.full(len(ids) + 1, -1)
+            for names in reversed(found):
+                first[names.named] = names.row
+            fills = self.run.fills
+            self.run = replace(self.run, fills=replace(fills, order=first[_places(fills.order_id, ids)]))
+
+    def cut(self, cuts_ns: Iterable[int]) -> list[int]:
+        """Find the places nearest to these instants at which the fills let the run be cut."""
+        self.seams = Seams(self.run)
+        cuts = {cut.ns: cut for cut in map(self.seams.at, sorted(set(cuts_ns))) if cut.ns < INT64_MAX}
+        self.cuts = [cuts[ns] for ns in sorted(cuts)]
+        return [cut.ns for cut in self.cuts]
+
+    def fills_in(self, file: TableFile, group: int) -> Run:
+        """The run with the fills that the second look at a row group needs."""
+        fills = self.run.fills
+        if file.table == "orders":
+            return replace(self.run, fills=_taken(fills, self._naming(file, group)))
+        return self.run if file.table == "tape" else replace(self.run, fills=_taken(fills, slice(0, 0)))
+
+    def _naming(self, file: TableFile, group: int) -> Ints:
+        """The fills of orders in a row group."""
+        first, end = file.edges[group], file.edges[group + 1]
+        order = self.run.fills.order
+        return np.flatnonzero((order >= first) & (order < end))
+
+    def time(self, found: Sequence[Times], table: str) -> None:
+        """Take in the second look at a table. Raises ``NotInPiecesError``."""
+        file = self.files[table]
+        told = [times for times in found if times.kept]
+        self.counts[table] = sum(times.kept for times in told)
+        _check_order(table, told)
+        at = np.full(len(self.cuts), len(file))
+        for times in reversed(found):
+            at = np.where(times.at < file.edges[times.group + 1], times.at, at)
+        self.at[table] = np.concatenate(([0], at, [len(file)]))
+        self.event_ns = max([self.event_ns, *(times.event_ns for times in told)])
+        if table == "tape":
+            self.trade_row = np.full(len(self.run.fills), -1)
+            for times in found:
+                self.trade_row[times.fill] = times.trade
+            self.unsided = next((times.unsided for times in told if times.unsided >= 0), -1)
+        if table == "orders":
+            self._take_orders(found)
+
+    def _take_orders(self, found: Sequence[Times]) -> None:
+        self.submit_ns = np.full(len(self.run.fills), ABSENT)
+        for times in found:
+            self.submit_ns[self._naming(self.files["orders"], times.group)] = times.submit_ns
+        open_rows: dict[int, list[Ints]] = {}
+        for piece, rows in (pair for times in found for pair in times.open_rows):
+            open_rows.setdefault(piece, []).append(rows)
+        self.open_rows = {piece: np.concatenate(rows) for piece, rows in open_rows.items()}
+        ended = next((times.ended for times in found if times.ended >= 0), -1)
+        live = next((times.live for times in found if times.live >= 0), -1)
+        self.logs_live = live >= 0
+        for times in found:
+            self.ends.update(times.ends)
+        self.clues = np.unique([row for row in (ended, live) if row >= 0]).astype(np.int64)
+
+    @property
+    def all_named(self) -> bool:
+        """Whether every fill names its trade truly."""
+        return bool(self.counts.get("tape")) and bool((self.trade_row >= 0).all())
+
+    def tasks(self) -> Iterator[Task]:
+        """The pieces in their order."""
+        run, files = self.run, self.files
+        begins = [start_of(), *self.cuts]
+        ends_ns = [*(cut.ns for cut in self.cuts), INT64_MAX]
+        fill_edges = [0, *(cut.fills for cut in self.cuts), len(run.fills)]
+        for number, begin in enumerate(begins):
+            own = {t: (int(at[number]), int(at[number + 1])) for t, at in self.at.items()}
+            first_fill, end_fill = fill_edges[number], fill_edges[number + 1]
+            more: dict[str, Ints] = {table: np.empty(0, np.int64) for table in files}
+            if "orders" in files:
+                more["orders"] = self._more_orders(number, own["orders"], run.fills.order[first_fill:end_fill])
+            mine = self._fills_of(own.get("orders", (0, 0)), more.get("orders", np.empty(0, np.int64)))
+            mine[first_fill:end_fill] = True
+            rows = np.flatnonzero(mine)
+            if "tape" in files:
+                named = self.trade_row[rows[rows < first_fill]]
+                also = [self.unsided] if not self.counts.get("orders") and self.unsided >= 0 else []
+                more["tape"] = _outside(np.append(named[named >= 0], also).astype(np.int64), own["tape"])
+            if "quotes" in files:  # the one that was standing
+                more["quotes"] = self._standing(own["quotes"][0])
+            yield Task(
+                number, begin.ns, ends_ns[number], number == len(begins) - 1, own, more,
+                _taken(run.fills, rows), rows,
+                (int(np.searchsorted(rows, first_fill)), int(np.searchsorted(rows, end_fill))),
+                int(self.seams.position_lots[first_fill]),
+            )  # fmt: skip
+
+    def _more_orders(self, number: int, own: tuple[int, int], named: Ints) -> Ints:
+        """Orders from elsewhere: named by own fills, open here, or the first of an id that is used again."""
+        row, first = self.again
+        again = first[(row >= own[0]) & (row < own[1])]
+        rows = np.concatenate((named[named >= 0], self.open_rows.get(number, np.empty(0, np.int64)), again))
+        if own[0] == own[1] and not len(rows) and self.counts["orders"]:
+            rows = np.array([next(self._kept_orders())])  # it says that there are orders
+        return _outside(rows, own)
+
+    def _kept_orders(self) -> Iterator[int]:
+        dropped = set(self.dropped["orders"].tolist())
+        return (row for row in range(len(self.files["orders"])) if row not in dropped)
+
+    def _fills_of(self, own: tuple[int, int], more: Ints) -> Any:
+        order = self.run.fills.order
+        return ((order >= own[0]) & (order < own[1])) | np.isin(order, np.append(more, self.clues))
+
+    def _standing(self, first: int) -> Ints:
+        dropped = set(self.dropped["quotes"].tolist())
+        before = next((row for row in range(first - 1, -1, -1) if row not in dropped), -1)
+        return np.array([before] if before >= 0 else [], dtype=np.int64)
+
+    def extras(self) -> Orders:
+        """The orders that say what the run knows."""
+        file = self.files.get("orders")
+        if file is None:
+            return self.run.orders
+        found = [
+            CONVERT["orders"](sheet_of(file, group, rows), self.run.instrument)
+            for group, rows in in_groups(file, self.clues)
+        ]
+        return joined(found) if found else self.run.orders
+
+
+def sheet_of(file: TableFile, group: int, rows: Ints) -> Sheet:
+    """Some rows of a row group, with their numbers in the file."""
+    sheet = Sheet(file.frame(group, rows=rows), file.table, file.path)
+    sheet.rows = rows + file.edges[group] + 1
+    return sheet
+
+
+def joined(tables: Sequence[Any]) -> Any:
+    """The rows of several tables of one kind, one after the other."""
+    names = tables[0].__dataclass_fields__
+    return type(tables[0])(**{name: np.concatenate([getattr(table, name) for table in tables]) for name in names})
+
+
+def _taken(fills: Fills, rows: Ints | slice) -> Fills:
+    return replace(fills, **{name: getattr(fills, name)[rows] for name in fills.__dataclass_fields__})
+
+
+def _outside(rows: Ints, own: tuple[int, int]) -> Ints:
+    rows = np.unique(rows).astype(np.int64)
+    return rows[(rows < own[0]) | (rows >= own[1])]
+
+
+def _check_order(table: str, told: Sequence[Times]) -> None:
+    """A piece ends where the next begins only where rows stand in the order of their times."""
+    ordered = all(times.ordered for times in told)
+    for before, after in zip(told[:-1], told[1:], strict=True):
+        ordered &= before.last_ns <= after.first_ns
+        ordered &= table != "tape" or before.seqs[1] < after.seqs[0]
+    if not ordered:
+        raise NotInPiecesError(f"the {table} do not stand in the order of their times")
+
+
+def different_ids(fills: Fills) -> Any:
+    """The different ids that fills name, as Arrow. Raises ``NotInPiecesError`` where they are of two kinds."""
+    names = pd.unique(fills.order_id)
+    try:
+        return plain_ids(pa.array(names.tolist()))
+    except (pa.ArrowException, TypeError, OverflowError):
+        raise NotInPiecesError("the ids that fills name are integers and texts side by side") from None
+
+
+def _places(names: Any, ids: Any) -> Ints:
+    """For each name its place among ``ids``."""
+    place = {name: at for at, name in enumerate(ids.to_pylist())}
+    return np.array([place[name] for name in names.tolist()], dtype=np.int64)
+
+
+def rise(found: Sequence[Names]) -> bool:
+    """Whether ids are integers that rise from the first order to the last, so that none comes twice."""
+    ends = [names.rising for names in found]
+    return None not in ends and all(a[1] < b[0] for a, b in pairwise(end for end in ends if end is not None))
+
+
+def repeated(file: TableFile, shelf: str) -> Ints:
+    """Orders whose id was used before, and the first order of that id: an array of two rows.
+
+    The hashes in ``shelf`` are compared in as many rounds as keep memory bounded, then the ids themselves.
+    """
+    rounds = len(file) // IDS_AT_ONCE + 1
+    suspects = [_alike(file, shelf, number, rounds) for number in range(rounds)]
+    first: dict[Any, int] = {}
+    again = []
+    for group, rows in in_groups(file, np.concatenate(suspects)):
+        names = plain_ids(file.arrow(group, ["order_id"], rows=rows).column(0)).to_pylist()
+        for name, row in zip(names, (rows + file.edges[group]).tolist(), strict=True):
+            if first.setdefault(name, row) != row:
+                again.append((row, first[name]))
+    return np.array(again, dtype=np.int64).reshape(-1, 2).T
+
+
+def _alike(file: TableFile, shelf: str, number: int, rounds: int) -> Ints:
+    """The rows of this round whose hash another row has, too."""
+    found = []
+    for group in range(len(file.group_rows)):
+        hashes, rows = np.load(hashes_at(shelf, group), mmap_mode="r")
+        mine = hashes % np.uint64(rounds) == number
+        found.append(np.stack((hashes[mine], rows[mine])))
+    hashes, rows = np.concatenate(found, axis=1)
+    by_hash = np.argsort(hashes, kind="stable")
+    hashes = hashes[by_hash]
+    same = hashes[1:] == hashes[:-1]
+    alike = np.append(same, False) | np.insert(same, 0, False)
+    return rows[by_hash][alike].astype(np.int64)

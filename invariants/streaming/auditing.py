@@ -31,10 +31,10 @@ from simcore import Rules, Run
 from simcore.frames import Sheet, run_from_frames
 from simcore.run import ABSENT, Orders, Trades, objects
 
-PIECE_ROWS = 2**18
+PIECE_ROWS = 2**17
 """Rows of the longest table in a piece."""
 
-STRETCH = 16
+STRETCH = 32
 """Pieces that one worker judges in a row; their row groups are opened once."""
 
 Told = Callable[[int, int], None]
@@ -65,6 +65,8 @@ def audit_streamed(
         raise NotInPiecesError(reason)
     run, files, inputs = _opened(folder, rules)
     check_documented(run)
+    if run.rules.cap_action == "cancel" and run.rules.position_cap_lots is not None:
+        raise NotInPiecesError("cap_action is cancel: whether an order is still there hangs on all before it")
     with pool_of(workers, cluster) as pool, tempfile.TemporaryDirectory(prefix="fillproof-") as shelf:
         plan = _planned(pool, Plan(run, files), piece_rows, shelf)
         windows = _windows(plan)
@@ -129,7 +131,8 @@ def _opened(folder: Path, rules: Rules | str | Path | None) -> tuple[Run, dict[s
 
 
 def _frame(file: TableFile) -> pd.DataFrame:
-    return pd.concat([file.no_rows(), *(file.frame(group) for group in range(len(file.group_rows)))], ignore_index=True)
+    frames = [sheet.frame for group in range(len(file.group_rows)) for _, sheet in file.sheets(group)]
+    return pd.concat([file.no_rows(), *frames], ignore_index=True)
 
 
 def _planned(pool: Pool, plan: Plan, piece_rows: int, shelf: str) -> Plan:
@@ -156,9 +159,9 @@ def _planned(pool: Pool, plan: Plan, piece_rows: int, shelf: str) -> Plan:
 
 
 def _all(pool: Pool, work: Callable[..., Any], jobs: Sequence[Any]) -> list[Any]:
-    """The answers in the order of the jobs."""
+    """All that the jobs found, in their order."""
     answers = dict(pool.each(work, jobs))
-    return [answers[number] for number in range(len(jobs))]
+    return [found for number in range(len(jobs)) for found in answers[number] or ()]
 
 
 def _needs_sizes(plan: Plan) -> bool:
@@ -173,12 +176,10 @@ def _wanted_cuts(files: dict[str, TableFile], piece_rows: int) -> Iterator[int]:
     if longest is None:
         return
     column = "submit_ns" if longest.table == "orders" else "ns"
-    for group, rows in enumerate(longest.group_rows):
-        wanted = np.arange(-longest.edges[group] % piece_rows, rows, piece_rows)
-        if not len(wanted):
-            continue
-        sheet = Sheet(longest.frame(group, [column], rows=wanted), longest.table, longest.path)
-        yield from sheet.ints(column)[0 if group else 1 :].tolist()
+    for group in range(len(longest.group_rows)):
+        for first, sheet in longest.sheets(group, [column]):
+            rows = np.arange(-first % piece_rows, len(sheet.frame), piece_rows)
+            yield from sheet.ints(column)[rows if first else rows[1:]].tolist()
 
 
 def _windows(plan: Plan) -> tuple[tuple[Window, str], ...]:

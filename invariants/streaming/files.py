@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +18,11 @@ import pyarrow.parquet as pq
 
 from invariants.readers.tables import frame_of_arrow, not_parquet
 from simcore import InputError
+from simcore.frames import Sheet
 from simcore.run import Ints
+
+BATCH_ROWS = 2**17
+"""Rows that are decoded at a time, however long a row group is."""
 
 _BLOCK = 2**20
 
@@ -47,21 +51,48 @@ class TableFile:
         """Whether there is such a column."""
         return column in self.schema.names
 
-    def arrow(self, group: int, columns: Sequence[str] | None = None, *, rows: Ints | None = None) -> Any:
-        """One row group as it is, or some of its rows (numbered within it). Raises ``InputError``."""
-        some = None if columns is None else [column for column in columns if self.has(column)]
-        try:
-            table = _opened(self.path, self._words).read_row_group(group, columns=some)
-            table.validate(full=True)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise not_parquet(self.path, error) from None
-        if len(table) != self.group_rows[group]:
-            raise changed(self.path)
-        return table if rows is None else table.take(rows)
+    def batches(self, group: int, columns: Sequence[str] | None = None) -> Iterator[tuple[int, Any]]:
+        """The rows of a row group in pieces of at most ``BATCH_ROWS``, each with the number of its first row.
 
-    def frame(self, group: int, columns: Sequence[str] | None = None, *, rows: Ints | None = None) -> pd.DataFrame:
-        """The same as a frame for ``simcore.frames.Sheet``."""
-        return frame_of_arrow(self.arrow(group, columns, rows=rows), self.path).drop(columns=["row"], errors="ignore")
+        Raises ``InputError``.
+        """
+        some = None if columns is None else [column for column in columns if self.has(column)]
+        first = self.edges[group]
+        try:
+            for batch in _opened(self.path, self._words).iter_batches(BATCH_ROWS, row_groups=[group], columns=some):
+                batch.validate(full=True)
+                yield first, pa.Table.from_batches([batch])
+                first += len(batch)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise not_parquet(self.path, error) from None
+        if first != self.edges[group + 1]:
+            raise changed(self.path)
+
+    def sheets(self, group: int, columns: Sequence[str] | None = None) -> Iterator[tuple[int, Sheet]]:
+        """The same, to be converted."""
+        for first, table in self.batches(group, columns):
+            yield first, Sheet(self._framed(table), self.table, self.path, skipped=first)
+
+    def picked(self, rows: Ints) -> Iterator[tuple[Ints, Any]]:
+        """Single rows, a row group at a time: their numbers, and the rows as Arrow. Raises ``InputError``."""
+        which = np.searchsorted(np.array(self.edges[1:]), rows, "right")
+        for group in np.unique(which).tolist():
+            wanted = rows[which == group]
+            for first, table in self.batches(group):
+                here = wanted[(wanted >= first) & (wanted < first + len(table))]
+                if len(here):
+                    yield here, table.take(here - first)
+
+    def sheet_of(self, rows: Ints, table: Any) -> Sheet:
+        """Single rows, to be converted."""
+        sheet = Sheet(self._framed(table), self.table, self.path)
+        sheet.rows = rows + 1
+        return sheet
+
+    def _framed(self, table: Any) -> pd.DataFrame:
+        return frame_of_arrow(table, self.path).drop(columns=["row"], errors="ignore")
 
     @property
     def _words(self) -> tuple[str, ...]:
@@ -70,7 +101,7 @@ class TableFile:
 
     def no_rows(self) -> pd.DataFrame:
         """Its columns without any row."""
-        return frame_of_arrow(self.schema.empty_table(), self.path).drop(columns=["row"], errors="ignore")
+        return self._framed(self.schema.empty_table())
 
     def groups_of(self, rows: Ints) -> Ints:
         """The row group of each of these rows."""
@@ -123,10 +154,3 @@ def forget() -> None:
     """Close what is open."""
     _opened.cache_clear()
 
-
-def in_groups(file: TableFile, rows: Iterable[int] | Ints) -> Iterator[tuple[int, Ints]]:
-    """Row groups in their order, and which of these rows stand in each, numbered within it."""
-    wanted = np.unique(np.fromiter(rows, np.int64) if not isinstance(rows, np.ndarray) else rows)
-    which = file.groups_of(wanted)
-    for group in np.unique(which).tolist():
-        yield group, wanted[which == group] - file.edges[group]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from invariants.laws import LAWS
 from invariants.smells import Distances, distances
@@ -32,46 +33,48 @@ class Judged:
 def judge_stretch(brief: Brief, tasks: Sequence[Task]) -> list[Judged]:
     """Judge some pieces in a row. Raises ``InputError``."""
     desks = {table: Desk(file, brief, tasks) for table, file in brief.files.items()}
-    return [_judged(brief, task, desks) for task in tasks]
+    judged = []
+    for task in tasks:
+        judged.append(_judged(brief, task, desks))
+        pa.default_memory_pool().release_unused()
+    return judged
 
 
 class Desk:
-    """The rows of one table that the pieces of a stretch need; every row group is opened once.
+    """The rows of one table that the pieces of a stretch need, read once and in order.
 
-    Of a row group only what pieces of this stretch still need is kept.
+    What is read is kept until the piece that needs it has come.
     """
 
     def __init__(self, file: TableFile, brief: Brief, tasks: Sequence[Task]) -> None:
         self._file, self._brief = file, brief
         self._tasks = list(tasks)
-        self._opened: set[int] = set()
-        self._waiting: dict[int, dict[int, Any]] = {task.number: {} for task in tasks}
+        groups = sorted({group for task in tasks for group in task.groups(file)})
+        self._coming = (pair for group in groups for pair in file.sheets(group))
+        self._read = 0
+        self._waiting: dict[int, list[Any]] = {task.number: [] for task in tasks}
 
     def rows_of(self, task: Task) -> Any:
         """The rows that a piece needs, in their order."""
-        for group in task.groups(self._file):
-            if group not in self._opened:
-                self._open(group)
+        while self._read < task.end_row(self._file.table):
+            self._hand_out(*next(self._coming))
         self._tasks = [later for later in self._tasks if later is not task]
         found = self._waiting.pop(task.number)
-        if not found:
-            return _no_rows(self._file.table, self._brief.run)
-        return joined([found[group] for group in sorted(found)])
+        return joined(found) if found else _no_rows(self._file.table, self._brief.run)
 
-    def _open(self, group: int) -> None:
-        self._opened.add(group)
-        file, brief = self._file, self._brief
-        sheet = Sheet(file.frame(group), file.table, file.path, skipped=file.edges[group])
-        columns = CONVERT[file.table](sheet, brief.run.instrument)
-        place = columns.row - 1 - file.edges[group]
+    def _hand_out(self, first: int, sheet: Sheet) -> None:
+        count = len(sheet.frame)
+        self._read = first + count
+        columns = CONVERT[self._file.table](sheet, self._brief.run.instrument)
+        place = columns.row - 1 - first
         for task in self._tasks:
-            own, more = task.rows_in(file, group)
-            keep = np.zeros(len(sheet.frame), np.bool_)
+            own, more = task.rows_in(self._file.table, first, first + count)
+            keep = np.zeros(count, np.bool_)
             keep[own] = True
             keep[more] = True
             mine = keep[place]
             if mine.any():
-                self._waiting[task.number][group] = columns if mine.all() else _some(columns, mine)
+                self._waiting[task.number].append(columns if mine.all() else _some(columns, mine))
 
 
 def _some(table: Any, rows: Any) -> Any:

@@ -18,10 +18,9 @@ import pyarrow as pa
 
 from invariants.laws.crossings import Window
 from invariants.splitting.cutting import Cut, Seams, start_of
-from invariants.streaming.files import TableFile, in_groups
+from invariants.streaming.files import TableFile
 from invariants.streaming.scanning import CONVERT, Names, Times, hashes_at, plain_ids
 from simcore import Run
-from simcore.frames import Sheet
 from simcore.run import ABSENT, Fills, Ints, Orders, Rejected
 from simcore.units import INT64_MAX
 
@@ -52,12 +51,16 @@ class Task:
     own_fills: tuple[int, int]
     position_lots: int
 
-    def rows_in(self, file: TableFile, group: int) -> tuple[slice, Ints]:
-        """What it needs of a row group, numbered within it: a range, and single rows beside it."""
-        first, end = file.edges[group], file.edges[group + 1]
-        low, high = (min(max(edge, first), end) - first for edge in self.own[file.table])
-        more = self.more[file.table]
+    def rows_in(self, table: str, first: int, end: int) -> tuple[slice, Ints]:
+        """What it needs of the rows from ``first`` to ``end``, numbered from there: a range, and single rows beside it."""
+        low, high = (min(max(edge, first), end) - first for edge in self.own[table])
+        more = self.more[table]
         return slice(low, high), more[(more >= first) & (more < end)] - first
+
+    def end_row(self, table: str) -> int:
+        """The row behind the last one that it needs."""
+        low, high = self.own[table]
+        return max(high if high > low else 0, int(self.more[table].max(initial=-1)) + 1)
 
     def groups(self, file: TableFile) -> list[int]:
         """The row groups that it needs."""
@@ -126,15 +129,15 @@ class Plan:
     def fills_in(self, file: TableFile, group: int) -> Run:
         """The run with the fills that the second look at a row group needs."""
         fills = self.run.fills
-        if file.table == "orders":
-            return replace(self.run, fills=_taken(fills, self._naming(file, group)))
-        return self.run if file.table == "tape" else replace(self.run, fills=_taken(fills, slice(0, 0)))
+        if file.table == "tape":
+            return self.run
+        rows = self._naming(file.edges[group], file.edges[group + 1]) if file.table == "orders" else slice(0, 0)
+        return replace(self.run, fills=_taken(fills, rows))
 
-    def _naming(self, file: TableFile, group: int) -> Ints:
-        """The fills of orders in a row group."""
-        first, end = file.edges[group], file.edges[group + 1]
+    def _naming(self, begin: int, end: int) -> Ints:
+        """The fills of the orders in these rows."""
         order = self.run.fills.order
-        return np.flatnonzero((order >= first) & (order < end))
+        return np.flatnonzero((order >= begin) & (order < end))
 
     def time(self, found: Sequence[Times], table: str) -> None:
         """Take in the second look at a table. Raises ``NotInPiecesError``."""
@@ -144,7 +147,7 @@ class Plan:
         _check_order(table, told)
         at = np.full(len(self.cuts), len(file))
         for times in reversed(found):
-            at = np.where(times.at < file.edges[times.group + 1], times.at, at)
+            at = np.where(times.at < times.end, times.at, at)
         self.at[table] = np.concatenate(([0], at, [len(file)]))
         self.event_ns = max([self.event_ns, *(times.event_ns for times in told)])
         if table == "tape":
@@ -158,7 +161,8 @@ class Plan:
     def _take_orders(self, found: Sequence[Times]) -> None:
         self.submit_ns = np.full(len(self.run.fills), ABSENT)
         for times in found:
-            self.submit_ns[self._naming(self.files["orders"], times.group)] = times.submit_ns
+            if times.kept:
+                self.submit_ns[self._naming(times.begin, times.end)] = times.submit_ns
         open_rows: dict[int, list[Ints]] = {}
         for piece, rows in (pair for times in found for pair in times.open_rows):
             open_rows.setdefault(piece, []).append(rows)
@@ -231,17 +235,9 @@ class Plan:
         if file is None:
             return self.run.orders
         found = [
-            CONVERT["orders"](sheet_of(file, group, rows), self.run.instrument)
-            for group, rows in in_groups(file, self.clues)
+            CONVERT["orders"](file.sheet_of(rows, table), self.run.instrument) for rows, table in file.picked(self.clues)
         ]
         return joined(found) if found else self.run.orders
-
-
-def sheet_of(file: TableFile, group: int, rows: Ints) -> Sheet:
-    """Some rows of a row group, with their numbers in the file."""
-    sheet = Sheet(file.frame(group, rows=rows), file.table, file.path)
-    sheet.rows = rows + file.edges[group] + 1
-    return sheet
 
 
 def joined(tables: Sequence[Any]) -> Any:
@@ -273,7 +269,7 @@ def different_ids(fills: Fills) -> Any:
     """The different ids that fills name, as Arrow. Raises ``NotInPiecesError`` where they are of two kinds."""
     names = pd.unique(fills.order_id)
     try:
-        return plain_ids(pa.array(names.tolist()))
+        return plain_ids(pa.array(names.tolist(), None if len(names) else pa.int64()))
     except (pa.ArrowException, TypeError, OverflowError):
         raise NotInPiecesError("the ids that fills name are integers and texts side by side") from None
 
@@ -299,9 +295,8 @@ def repeated(file: TableFile, shelf: str) -> Ints:
     suspects = [_alike(file, shelf, number, rounds) for number in range(rounds)]
     first: dict[Any, int] = {}
     again = []
-    for group, rows in in_groups(file, np.concatenate(suspects)):
-        names = plain_ids(file.arrow(group, ["order_id"], rows=rows).column(0)).to_pylist()
-        for name, row in zip(names, (rows + file.edges[group]).tolist(), strict=True):
+    for rows, table in file.picked(np.sort(np.concatenate(suspects))):
+        for name, row in zip(plain_ids(table.column("order_id")).to_pylist(), rows.tolist(), strict=True):
             if first.setdefault(name, row) != row:
                 again.append((row, first[name]))
     return np.array(again, dtype=np.int64).reshape(-1, 2).T

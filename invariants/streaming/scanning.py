@@ -1,4 +1,4 @@
-"""What one look at the names and times of a row group tells: no price, no size, unless they could be bad.
+"""What a look at the names and times of rows tells: no price, no size, unless they could be bad.
 
 Two looks come before the judging. The first finds the orders that the fills name and the rows that
 no column can hold; then it is known between which fills the run can be cut. The second finds where
@@ -18,12 +18,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from invariants.readers.tables import frame_of_arrow
 from invariants.splitting.carrying import spans_of
 from invariants.streaming.files import TableFile
 from simcore import Instrument, Run
 from simcore.frames import Sheet, orders_of, tops_of, trades_of
 from simcore.grid import Step
-from simcore.run import ABSENT, Fills, Ints, Rejected, objects
+from simcore.run import ABSENT, Ints, Orders, Rejected, objects
 
 CONVERT: dict[str, Any] = {"orders": orders_of, "tape": trades_of, "quotes": tops_of}
 """How each table becomes the columns of a run."""
@@ -36,43 +37,51 @@ _HUGE = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The first look at one row group.
+    """The first look at some rows that stand together.
 
     ``rejected``: rows that no column can hold. ``named``: which of the ids of the fills the orders
     have, ``row`` their first rows. ``rising``: the first and the last id, where ids are integers that rise.
     """
 
-    group: int
     rejected: tuple[Rejected, ...] = ()
     named: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     row: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     rising: tuple[int, int] | None = None
 
 
-def names_in(file: TableFile, group: int, instrument: Instrument, ids: Any) -> Names:
+def names_in(file: TableFile, group: int, instrument: Instrument, ids: Any) -> list[Names]:
     """Look at a row group for the first time; ``ids`` are the different ids that fills name, as Arrow."""
-    lost = _rejected_in(file, group, instrument)
+    doubtful = _doubtful(file, instrument)
+    if file.table != "orders" and not doubtful:
+        return []
+    columns = [*(column for column, _ in doubtful), *(["order_id"] if file.table == "orders" else [])]
+    return [_named(file, first, table, doubtful, ids) for first, table in file.batches(group, columns)]
+
+
+def _named(file: TableFile, first: int, table: Any, doubtful: Sequence[tuple[str, Step]], ids: Any) -> Names:
+    lost = _rejected(file, first, table, doubtful)
     if file.table != "orders":
-        return Names(group, lost)
-    skipped = file.edges[group]
-    column = plain_ids(file.arrow(group, ["order_id"]).column(0))
+        return Names(lost)
+    column = plain_ids(table.column("order_id"))
     keep = np.ones(len(column), np.bool_)
-    keep[[row.row - 1 - skipped for row in lost]] = False
+    keep[[row.row - 1 - first for row in lost]] = False
     if column.type != ids.type:
-        return Names(group, lost, rising=_rising(column, keep))
+        return Names(lost, rising=_rising(column, keep))
     place = pc.index_in(column, value_set=ids).fill_null(-1).to_numpy()
     where = np.flatnonzero((place >= 0) & keep)
     named, at = np.unique(place[where], return_index=True)
-    return Names(group, lost, named.astype(np.int64), where[at] + skipped, _rising(column, keep))
+    return Names(lost, named.astype(np.int64), where[at] + first, _rising(column, keep))
 
 
 def hashes_in(file: TableFile, group: int, dropped: Ints, shelf: str) -> None:
     """Leave the hashes of the ids of a row group, and their rows, in the folder ``shelf``."""
-    skipped = file.edges[group]
-    column = plain_ids(file.arrow(group, ["order_id"]).column(0))
-    kept = np.setdiff1d(np.arange(len(column)), dropped - skipped)
-    hashes = pd.util.hash_array(column.to_numpy(zero_copy_only=False), categorize=False)
-    np.save(hashes_at(shelf, group), np.stack((hashes[kept], (kept + skipped).astype(np.uint64))))
+    found = []
+    for first, table in file.batches(group, ["order_id"]):
+        column = plain_ids(table.column(0))
+        kept = np.setdiff1d(np.arange(len(column)), dropped - first)
+        hashes = pd.util.hash_array(column.to_numpy(zero_copy_only=False), categorize=False)
+        found.append(np.stack((hashes[kept], (kept + first).astype(np.uint64))))
+    np.save(hashes_at(shelf, group), np.concatenate([np.empty((2, 0), np.uint64), *found], axis=1))
 
 
 def hashes_at(shelf: str, group: int) -> Path:
@@ -100,22 +109,23 @@ def _rising(ids: Any, keep: Any) -> tuple[int, int] | None:
     return (int(values[0]), int(values[-1])) if len(values) and bool((values[1:] > values[:-1]).all()) else None
 
 
-def _rejected_in(file: TableFile, group: int, instrument: Instrument) -> tuple[Rejected, ...]:
-    """The rows that no column can hold; columns that hold nothing but steps are not read for it."""
-    doubtful = [
+def _doubtful(file: TableFile, instrument: Instrument) -> list[tuple[str, Step]]:
+    """The columns that could hold something else than steps."""
+    grids = ((PRICES, instrument.tick_size, "tick_size"), (SIZES, instrument.lot_size, "lot_size"))
+    return [
         (column, step)
-        for columns, size, name in (
-            (PRICES[file.table], instrument.tick_size, "tick_size"),
-            (SIZES[file.table], instrument.lot_size, "lot_size"),
-        )
-        for column in columns
+        for columns, size, name in grids
         for step in [Step.of(size, name)]
+        for column in columns[file.table]
         if file.has(column) and not _always_on_grid(file.schema.field(column).type, step)
     ]
+
+
+def _rejected(file: TableFile, first: int, table: Any, doubtful: Sequence[tuple[str, Step]]) -> tuple[Rejected, ...]:
+    """The rows that no column can hold."""
     if not doubtful:
         return ()
-    frame = file.frame(group, [column for column, _ in doubtful])
-    sheet = Sheet(frame, file.table, file.path, skipped=file.edges[group])
+    sheet = Sheet(frame_of_arrow(table, file.path), file.table, file.path, skipped=first)
     for column, step in doubtful:
         sheet.counts(column, step)
     return tuple(sheet.rejected())
@@ -129,7 +139,7 @@ def _always_on_grid(kind: Any, step: Step) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The second look at one row group.
+    """The second look at some rows that stand together, from ``begin`` up to but not including ``end``.
 
     ``kept`` rows, from ``first_ns`` to ``last_ns``, in order if ``ordered`` (a tape also by ``seq``);
     ``at`` has for each cut the first row that is not before it. ``open_rows``: for pieces, the orders
@@ -140,7 +150,8 @@ class Times:
     of the order of each fill, ``ends`` says how many orders ended how.
     """
 
-    group: int
+    begin: int
+    end: int
     kept: int
     ordered: bool
     at: Ints
@@ -160,18 +171,23 @@ class Times:
 
 def times_in(
     file: TableFile, group: int, run: Run, cuts_ns: Sequence[int], dropped: Ints, needs_sizes: bool
-) -> Times:
+) -> list[Times]:
     """Look at a row group for the second time.
 
     ``run`` has the rules, the provenance and the fills: for orders those of orders in this group
     (``order`` is the row in the file), for a tape all of which the trade is named.
     """
-    look = {"orders": _orders_times, "tape": _tape_times, "quotes": _quotes_times}[file.table]
-    return look(file, group, run, np.array(cuts_ns, np.int64), dropped - file.edges[group], needs_sizes)
+    look, *columns = {
+        "orders": (_orders_times, "submit_ns", "live_ns", "cancel_ns", "end_ns", "end", *(["size"] if needs_sizes else [])),
+        "tape": (_tape_times, "ns", "seq", "aggressor"),
+        "quotes": (_quotes_times, "ns"),
+    }[file.table]
+    cuts = np.array(cuts_ns, np.int64)
+    return [look(sheet, first, _kept(sheet, dropped - first), run, cuts) for first, sheet in file.sheets(group, columns)]
 
 
 def _kept(sheet: Sheet, dropped: Ints) -> Ints:
-    """The rows of the group that were not rejected, numbered within it."""
+    """The rows that were not rejected."""
     keep = np.ones(len(sheet.frame), np.bool_)
     keep[dropped[(dropped >= 0) & (dropped < len(keep))]] = False
     return np.flatnonzero(keep)
@@ -186,73 +202,63 @@ def _is_ordered(values: Ints) -> bool:
     return not bool((values[1:] < values[:-1]).any())
 
 
-def _sheet(file: TableFile, group: int, *columns: str) -> Sheet:
-    return Sheet(file.frame(group, columns), file.table, file.path, skipped=file.edges[group])
-
-
-def _quotes_times(file: TableFile, group: int, _: Run, cuts_ns: Ints, dropped: Ints, __: bool) -> Times:
-    sheet = _sheet(file, group, "ns")
-    kept, skipped = _kept(sheet, dropped), file.edges[group]
-    ns = sheet.ints("ns")[kept]
-    at = _at(ns, kept + skipped, cuts_ns, file.edges[group + 1])
+def _quotes_times(sheet: Sheet, first: int, kept: Ints, _: Run, cuts_ns: Ints) -> Times:
+    ns, end = sheet.ints("ns")[kept], first + len(sheet.frame)
     ends = (int(ns[0]), int(ns[-1]), int(ns.max())) if len(ns) else (0, 0, ABSENT)
-    return Times(group, len(kept), _is_ordered(ns), at, *ends)
+    return Times(first, end, len(kept), _is_ordered(ns), _at(ns, kept + first, cuts_ns, end), *ends)
 
 
-def _tape_times(file: TableFile, group: int, run: Run, cuts_ns: Ints, dropped: Ints, _: bool) -> Times:
-    sheet = _sheet(file, group, "ns", "seq", "aggressor")
-    kept, skipped = _kept(sheet, dropped), file.edges[group]
-    ns, side = sheet.ints("ns")[kept], sheet.aggressors()[kept]
+def _tape_times(sheet: Sheet, first: int, kept: Ints, run: Run, cuts_ns: Ints) -> Times:
+    ns, side, end = sheet.ints("ns")[kept], sheet.aggressors()[kept], first + len(sheet.frame)
     seq = sheet.maybe("seq", wanted="a whole number (int64)")
-    seq = np.where(seq == ABSENT, np.arange(len(seq)) + skipped, seq)[kept]
-    at = _at(ns, kept + skipped, cuts_ns, file.edges[group + 1])
+    seq = np.where(seq == ABSENT, np.arange(len(seq)) + first, seq)[kept]
+    at = _at(ns, kept + first, cuts_ns, end)
     if not len(ns):
-        return Times(group, 0, ordered=True, at=at)
+        return Times(first, end, 0, ordered=True, at=at)
     place = np.minimum(np.searchsorted(seq, run.fills.trade_seq), len(seq) - 1)
     true = (seq[place] == run.fills.trade_seq) & (ns[place] == run.fills.ns) & (run.fills.ns == run.fills.ns_to)
     unsided = np.flatnonzero(side == 0)[:1]
     return Times(
-        group, len(kept), _is_ordered(ns) and not bool((seq[1:] <= seq[:-1]).any()), at,
+        first, end, len(kept), _is_ordered(ns) and not bool((seq[1:] <= seq[:-1]).any()), at,
         int(ns[0]), int(ns[-1]), int(ns.max()), seqs=(int(seq[0]), int(seq[-1])),
-        fill=np.flatnonzero(true), trade=kept[place[true]] + skipped,
-        unsided=int(kept[unsided[0]] + skipped) if len(unsided) else -1,
+        fill=np.flatnonzero(true), trade=kept[place[true]] + first,
+        unsided=int(kept[unsided[0]] + first) if len(unsided) else -1,
     )  # fmt: skip
 
 
-def _orders_times(file: TableFile, group: int, run: Run, cuts_ns: Ints, dropped: Ints, needs_sizes: bool) -> Times:
-    sheet = _sheet(file, group, "submit_ns", "live_ns", "cancel_ns", "end_ns", "end", *(["size"] if needs_sizes else []))
-    kept, skipped, end_row = _kept(sheet, dropped), file.edges[group], file.edges[group + 1]
-    count = len(kept)
+def _orders_times(sheet: Sheet, first: int, kept: Ints, run: Run, cuts_ns: Ints) -> Times:
+    count, end = len(kept), first + len(sheet.frame)
     sizes = np.full(len(sheet.frame), _HUGE)
-    if needs_sizes:
+    if sheet.has("size"):
         sizes = sheet.counts("size", Step.of(run.instrument.lot_size, "lot_size"))
-    empty = np.broadcast_to(np.int64(1), count)
-    orders = replace(
-        run.orders,
+    some = np.broadcast_to(np.int64(1), count)
+    orders = Orders(
         order_id=np.broadcast_to(objects([None]), count),
-        side=empty,
-        price_ticks=empty,
+        side=some,
+        price_ticks=some,
         size_lots=sizes[kept],
         submit_ns=sheet.ints("submit_ns")[kept],
         live_ns=sheet.maybe("live_ns")[kept],
         cancel_ns=sheet.maybe("cancel_ns")[kept],
         end_ns=sheet.maybe("end_ns")[kept],
         end=sheet.ends()[kept],
-        row=empty,
+        row=some,
     )
     submit_ns = orders.submit_ns
-    at = _at(submit_ns, kept + skipped, cuts_ns, end_row)
+    at = _at(submit_ns, kept + first, cuts_ns, end)
     if not count:
-        return Times(group, 0, ordered=True, at=at)
-    place = np.searchsorted(kept, run.fills.order - skipped)
-    mine = replace(run, orders=orders, fills=replace(run.fills, order=place))
+        return Times(first, end, 0, ordered=True, at=at)
+    here = (run.fills.order >= first) & (run.fills.order < end)
+    fills = replace(run.fills, **{name: getattr(run.fills, name)[here] for name in run.fills.__dataclass_fields__})
+    place = np.searchsorted(kept, fills.order - first)
+    mine = replace(run, orders=orders, fills=replace(fills, order=place))
     ended, live = np.flatnonzero(orders.end != "")[:1], np.flatnonzero(orders.live_ns != ABSENT)[:1]
     event_ns = max(int(column.max()) for column in (submit_ns, orders.cancel_ns, orders.end_ns))
     return Times(
-        group, count, _is_ordered(submit_ns), at, int(submit_ns[0]), int(submit_ns[-1]), event_ns,
-        tuple(_open_rows(mine, cuts_ns, at, kept + skipped)),
-        ended=int(kept[ended[0]] + skipped) if len(ended) else -1,
-        live=int(kept[live[0]] + skipped) if len(live) else -1,
+        first, end, count, _is_ordered(submit_ns), at, int(submit_ns[0]), int(submit_ns[-1]), event_ns,
+        tuple(_open_rows(mine, cuts_ns, at, kept + first)),
+        ended=int(kept[ended[0]] + first) if len(ended) else -1,
+        live=int(kept[live[0]] + first) if len(live) else -1,
         submit_ns=submit_ns[place],
         ends=Counter(orders.end.tolist()),
     )  # fmt: skip
@@ -273,13 +279,4 @@ def _open_rows(run: Run, cuts_ns: Ints, at: Ints, rows: Ints) -> Any:
             mask = (first_ns[part] <= end_ns) & (last_ns[part] >= begin_ns)
             if mask.any():
                 yield piece, rows[part][mask]
-
-
-def plain_fills(fills: Fills, rows: Ints) -> Fills:
-    """These fills with nothing but their times, sizes and what they name."""
-    some = np.broadcast_to(objects([None]), len(rows))
-    return Fills(
-        fills.ns[rows], fills.ns_to[rows], fills.order[rows], some, fills.side[rows], fills.price_ticks[rows],
-        fills.size_lots[rows], fills.trade_seq[rows], some, fills.row[rows],
-    )  # fmt: skip
 

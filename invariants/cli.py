@@ -140,6 +140,55 @@ class _Source:
         run = self.read(path)
         return judge(run) if max_findings is None else judge(run, max_findings=max_findings)
 
+    def streams(self, path: str) -> bool:
+        """Whether the path is a bundle that is read as it stands. Raises ``InputError``."""
+        from invariants.readers.bundle import is_bundle
+
+        as_it_stands = not self.maps and self.tape is None and self.reader in (None, "auto", "bundle")
+        return as_it_stands and ("://" in path or is_bundle(Path(path)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pieces:
+    """How ``audit`` judges a run in pieces: on its own for a long one, and wherever it is told to."""
+
+    workers: int | None
+    cluster: str | None
+    resume: Path | None
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody asked for it."""
+        return (self.workers, self.cluster, self.resume) != (None, None, None)
+
+    def judge(self, source: _Source, path: str, max_findings: int, *, alone: bool) -> Report:
+        """The report of the run at ``path``; a bar shows how far it is where it is ``alone``. Raises ``InputError``."""
+        from invariants.streaming import NotInPiecesError, audit_streamed, is_long
+
+        words = f"judging {path}"
+        if not source.streams(path) or not (self.asked or "://" in path or is_long(path)):
+            with _busy(words, alone=alone):
+                return source.judge(path, max_findings)
+        try:
+            with _counting(words, alone=alone) as told:
+                return audit_streamed(
+                    path,
+                    rules=source.rules,
+                    workers=self.workers or (os.cpu_count() or 1),
+                    cluster=self.cluster,
+                    resume=self.resume,
+                    max_findings=max_findings,
+                    told=told,
+                )
+        except NotInPiecesError as reason:
+            if "://" in path:
+                wanted = "a bundle that can be judged in pieces; copy any other here"
+                raise InputError(file=path, field="path", got=str(reason), wanted=wanted) from None
+            if self.asked:
+                click.echo(f"{path}: judged as a whole: {reason}", err=True)
+            with _busy(words, alone=alone):
+                return source.judge(path, max_findings)
+
 
 def _version() -> str:
     try:
@@ -244,6 +293,9 @@ def simulate(
     show_default=True,
     help="Findings listed for each law; counts are always exact.",
 )
+@click.option("--workers", type=click.IntRange(min=1), help="Judge a bundle in pieces, by so many processes.")
+@click.option("--cluster", metavar="ADDRESS", help="Judge its pieces on a Dask cluster.")
+@click.option("--resume", type=_FILE, metavar="DIR", help="Keep judged pieces in DIR, and go on from those there.")
 def audit(
     paths: tuple[str, ...],
     json_path: Path | None,
@@ -255,9 +307,16 @@ def audit(
     waivers_path: Path | None,
     strict: bool,
     max_findings: int,
+    workers: int | None,
+    cluster: str | None,
+    resume: Path | None,
     **reading: Any,
 ) -> None:
-    """Hold recorded runs against every law."""
+    """Hold recorded runs against every law.
+
+    A PATH may be a URL, or a glob of URLs (s3://bucket/runs/*), of bundles. A long bundle is judged in
+    pieces, in bounded memory; the report is the same.
+    """
     from invariants.outcome import Policy, worst
     from invariants.outputs import Files, Said
     from invariants.report import report_bytes, report_page
@@ -265,8 +324,8 @@ def audit(
     from invariants.report.as_text import clean, counts
     from invariants.waivers import complaints, read_waivers, today
 
-    source = _Source(**reading)
-    paths = source.apart(paths)
+    source, in_pieces = _Source(**reading), _Pieces(workers=workers, cluster=cluster, resume=resume)
+    paths = source.apart(_each_bundle(paths))
     files = Files(paths)
     for option, target, suffix in (("--json", json_path, ".json"), ("--html", html_path, ".html")):
         files.check(option, target, suffix)
@@ -279,8 +338,8 @@ def audit(
     console = _console()
     for number, path in enumerate(_each(paths, console)):
         try:
-            with _busy(f"judging {path}", alone=len(paths) == 1):
-                outcome = policy.outcome(path, source.judge(path, max_findings), befores[number])
+            report = in_pieces.judge(source, path, max_findings, alone=len(paths) == 1)
+            outcome = policy.outcome(path, report, befores[number])
             files.write(json_path, number, ".json", report_bytes, outcome.report)
             files.write(html_path, number, ".html", lambda r: report_page(r).encode(), outcome.report)
         except InputError as error:
@@ -432,6 +491,27 @@ def _busy(words: str, *, alone: bool = True) -> Iterator[None]:
 
     with Console(stderr=True).status(words):
         yield
+
+
+def _each_bundle(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """The paths, each URL as the bundles that it names. Raises ``InputError``."""
+    from invariants.streaming.files import bundles_at
+
+    return tuple(found for path in paths for found in (bundles_at(path) if "://" in path else [path]))
+
+
+@contextmanager
+def _counting(words: str, *, alone: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error that shows how many of how many are done; nothing where there is no terminal."""
+    if not (alone and sys.stderr.isatty()):
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(words)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _show(report: Report, console: Console) -> None:

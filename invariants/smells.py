@@ -93,7 +93,7 @@ def _at_cap(run: Run) -> Smell | None:
 
 @dataclass(frozen=True, eq=False)
 class Distances:
-    """How far causing trades lie from the prices of their fills, in basis points; minus is through. And the fills' sides."""
+    """How far causing trades lie from their fills' prices, in basis points (minus is through), and the fills' sides."""
 
     bps: Floats = field(default_factory=lambda: np.empty(0))
     side: Ints = field(default_factory=lambda: np.empty(0, np.int64))

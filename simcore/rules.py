@@ -147,14 +147,19 @@ def presets() -> tuple[str, ...]:
 def read_toml(path: str | Path) -> dict[str, Any]:
     """A TOML file as a dict, decimals exact. Raises ``InputError`` instead of a parser's error."""
     try:
-        text = Path(path).read_bytes().decode()
-        return tomllib.loads(text, parse_float=Decimal)
+        return toml_of(Path(path).read_bytes(), file=str(path))
     except OSError as error:
         raise InputError(file=str(path), field="file", got=error.strerror, wanted="a readable file") from None
+
+
+def toml_of(data: bytes, *, file: str) -> dict[str, Any]:
+    """The bytes of a TOML file as a dict, decimals exact. Raises ``InputError``."""
+    try:
+        return tomllib.loads(data.decode(), parse_float=Decimal)
     except UnicodeDecodeError as error:
-        raise InputError(file=str(path), field="text", got=f"byte {error.start}", wanted="UTF-8") from None
+        raise InputError(file=file, field="text", got=f"byte {error.start}", wanted="UTF-8") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(file=str(path), field="text", got=str(error), wanted="TOML") from None
+        raise InputError(file=file, field="text", got=str(error), wanted="TOML") from None
 
 
 def _shelf() -> Any:

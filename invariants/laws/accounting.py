@@ -96,7 +96,7 @@ def _ends(run: Run, ended: Mask) -> Ruling:
 def _sums_of(sizes: Ints, order: Ints, orders: int) -> Exact:
     """For each order the sum of these sizes of its fills, exact."""
     fits = float(np.abs(sizes.astype(np.float64)).sum()) < 2.0**61  # and so does what it leaves of an order
-    sums: Exact = np.zeros(orders, dtype=np.int64 if fits else np.object_)
+    sums: Exact = np.zeros(orders, np.int64) if fits else np.zeros(orders, np.object_)
     np.add.at(sums, order, sizes if fits else sizes.astype(np.object_))
     return sums
 

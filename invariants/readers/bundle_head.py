@@ -26,7 +26,11 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 
 def head_of(path: Path) -> dict[str, Any]:
     """``run.toml`` with known keys and a known format, every section there but rules. Raises ``InputError``."""
-    head, file = read_toml(path), str(path)
+    return checked_head(read_toml(path), str(path))
+
+
+def checked_head(head: dict[str, Any], file: str) -> dict[str, Any]:
+    """The same of what ``file`` says."""
     known = ("format", "name", "instrument", "rules", "run", "provenance", "reported", "rejected")
     for key, value in head.items():
         if key not in known:

@@ -41,9 +41,9 @@ def write_bundle(run: Run, path: str | Path) -> None:
     try:
         new = scratch / "new"
         new.mkdir()
-        for table, arrow in _tables_of(run).items():
+        for table, arrow in tables_of(run).items():
             pq.write_table(arrow, new / f"{table}.parquet", compression="zstd")
-        (new / "run.toml").write_text(tomli_w.dumps(_head_of(run)), encoding="utf-8")
+        (new / "run.toml").write_text(tomli_w.dumps(head_dict(run)), encoding="utf-8")
         if target.exists():
             target.rename(scratch / "old")
         try:
@@ -70,7 +70,8 @@ def _check_target(target: Path) -> None:
         raise InputError(file=str(target), field="folder", got=foreign[0], wanted=wanted)
 
 
-def _head_of(run: Run) -> dict[str, Any]:
+def head_dict(run: Run) -> dict[str, Any]:
+    """``run.toml`` as plain values."""
     known = {key: value for key, value in run.reported.items() if not key.startswith(UNJUDGED)}
     unjudged = {k.removeprefix(UNJUDGED): str(v) for k, v in run.reported.items() if k.startswith(UNJUDGED)}
     # a figure stays a figure, and what was none becomes a text again
@@ -98,7 +99,7 @@ def _text_of(got: Any) -> str:
     return got if isinstance(got, str) and len(got) <= 120 else shorten(got)
 
 
-def _tables_of(run: Run) -> dict[str, Any]:
+def tables_of(run: Run) -> dict[str, Any]:
     """The tables of ``run`` in native units, as Arrow."""
     tick, lot = Step.of(run.instrument.tick_size, "tick_size"), Step.of(run.instrument.lot_size, "lot_size")
     t, q, o, f, p = run.trades, run.tops, run.orders, run.fills, run.positions

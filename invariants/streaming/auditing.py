@@ -13,26 +13,30 @@ import pandas as pd
 
 from invariants.auditing import Report, check_documented
 from invariants.laws.catalogue import MAX_FINDINGS
-from invariants.missed import DIALS
 from invariants.laws.crossings import Window, lacks
-from invariants.readers.bundle import NO_FILLS, find_table
-from invariants.readers.bundle_head import TABLES, declared_of, head_of, instrument_of, rules_of
+from invariants.missed import DIALS
+from invariants.readers.bundle import NO_FILLS
+from invariants.readers.bundle_head import checked_head, declared_of, instrument_of, rules_of
 from invariants.smells import Distances, smells
 from invariants.split import Piece, judge, merge
 from invariants.splitting.carrying import Carrier
 from invariants.splitting.cutting import end_of, start_of
-from invariants.streaming.files import TableFile, changed, sha256_of, table_file
+from invariants.streaming.files import TableFile, changed, read_bytes, sha256_of, table_file, tables_in
 from invariants.streaming.judging import Judged, judge_stretch, stretches
 from invariants.streaming.keeping import Kept
 from invariants.streaming.planning import Brief, NotInPiecesError, Plan, different_ids, repeated, rise
 from invariants.streaming.pools import Pool, pool_of
 from invariants.streaming.scanning import hashes_in, names_in, times_in
 from simcore import Rules, Run
-from simcore.frames import Sheet, run_from_frames
+from simcore.frames import run_from_frames
+from simcore.rules import toml_of
 from simcore.run import ABSENT, Orders, Trades, objects
 
 PIECE_ROWS = 2**17
 """Rows of the longest table in a piece."""
+
+LONG = 2_000_000
+"""Rows from which on a run is judged in pieces unasked."""
 
 STRETCH = 32
 """Pieces that one worker judges in a row; their row groups are opened once."""
@@ -59,7 +63,7 @@ def audit_streamed(
 
     Raises ``InputError``; ``NotInPiecesError`` for a run that can only be judged as a whole.
     """
-    folder = Path(path).parent if Path(path).name == "run.toml" else Path(path)
+    folder = _folder(path)
     reason = obstacle(folder)
     if reason:
         raise NotInPiecesError(reason)
@@ -86,31 +90,35 @@ def audit_streamed(
     return replace(report, run=replace(report.run, inputs=inputs))
 
 
-def obstacle(folder: Path) -> str:
-    """Why the bundle in ``folder`` cannot be judged in pieces; empty where it can."""
-    found = {table: find_table(folder, table) for table in TABLES}
-    other = [file.name for file in found.values() if file is not None and file.suffix != ".parquet"]
+def obstacle(folder: str) -> str:
+    """Why the bundle in ``folder`` cannot be judged in pieces; empty where it can. Raises ``InputError``."""
+    found = tables_in(folder)
+    other = [file for file in found.values() if not file.endswith(".parquet")]
     if other:
         return f"{other[0]} is no Parquet file"
-    return "" if found["fills"] is not None else "there are no fills"
+    return "" if "fills" in found else "there are no fills"
 
 
-def rows_of(folder: Path) -> int:
-    """How many rows the bundle's tables have. Raises ``InputError``."""
-    found = {table: find_table(folder, table) for table in TABLES}
-    return sum(len(table_file(table, str(file))) for table, file in found.items() if file is not None)
+def is_long(path: str | Path) -> bool:
+    """Whether the bundle is one to be judged in pieces unasked. Raises ``InputError``."""
+    folder = _folder(path)
+    return not obstacle(folder) and sum(len(table_file(t, f)) for t, f in tables_in(folder).items()) > LONG
 
 
-def _opened(folder: Path, rules: Rules | str | Path | None) -> tuple[Run, dict[str, TableFile], dict[str, str]]:
+def _folder(path: str | Path) -> str:
+    return str(path).removesuffix("run.toml").rstrip("/") or "."
+
+
+def _opened(folder: str, rules: Rules | str | Path | None) -> tuple[Run, dict[str, TableFile], dict[str, str]]:
     """The run's head, fills and positions; the files of its other tables; the digests of all files."""
-    head, file = head_of(folder / "run.toml"), str(folder / "run.toml")
+    file = f"{folder}/run.toml"
+    head = checked_head(toml_of(read_bytes(file), file=file), file)
     instrument = instrument_of(head, file)
-    found = {table: str(path) for table in TABLES if (path := find_table(folder, table)) is not None}
+    found = tables_in(folder)
     inputs = {name: sha256_of(name) for name in (*found.values(), file)}
     tables = {table: table_file(table, name) for table, name in found.items()}
     frames = {
-        table: _frame(tables[table]) if table in ("fills", "positions") else tables[table].no_rows()
-        for table in found
+        table: _frame(tables[table]) if table in ("fills", "positions") else tables[table].no_rows() for table in found
     }
     run = run_from_frames(
         fills=frames.get("fills", NO_FILLS),
@@ -121,13 +129,14 @@ def _opened(folder: Path, rules: Rules | str | Path | None) -> tuple[Run, dict[s
         instrument=instrument,
         rules=rules_of(head, rules, instrument, file),
         files={**found, "reported": file},
-        **declared_of(head, file, folder.name),
+        **declared_of(head, file, folder.rpartition("/")[2]),
     )
     read = {table: len(tables[table]) for table in found}
     for row in head.get("rejected", []):
         read[row["table"]] = read.get(row["table"], 0) + 1
-    streamed = {table: tables[table] for table in ("orders", "tape", "quotes") if table in tables}
-    return replace(run, read={table: read[table] for table in (*run.read, *(set(read) - set(run.read)))}), streamed, inputs
+    streamed: dict[str, TableFile] = {t: tables[t] for t in ("orders", "tape", "quotes") if t in tables}
+    in_order = {table: read[table] for table in (*run.read, *(set(read) - set(run.read)))}
+    return replace(run, read=in_order), streamed, inputs
 
 
 def _frame(file: TableFile) -> pd.DataFrame:
@@ -215,19 +224,17 @@ def _brief(plan: Plan, windows: tuple[tuple[Window, str], ...], max_findings: in
         run.positions, **{name: getattr(run.positions, name)[nothing] for name in run.positions.__dataclass_fields__}
     )
     event_ns = max([plan.event_ns, *(int(c.max()) for c in (run.fills.ns_to, run.positions.ns) if len(c))])
-    head = replace(run, fills=fills, positions=positions, reported={}, rejected=(), inputs={}, read=dict.fromkeys(run.read, 0))
+    head = replace(
+        run, fills=fills, positions=positions, reported={}, rejected=(), inputs={}, read=dict.fromkeys(run.read, 0)
+    )
     return Brief(head, plan.files, plan.dropped, plan.extras(), plan.all_named, windows, event_ns, max_findings)
 
 
-def _report(
-    plan: Plan, judged: Sequence[Judged], windows: tuple[tuple[Window, str], ...], max_findings: int
-) -> Report:
+def _report(plan: Plan, judged: Sequence[Judged], windows: tuple[tuple[Window, str], ...], max_findings: int) -> Report:
     run = replace(_counting(plan), rejected=(*_in_tables(plan), *plan.run.rejected))
     last = judge(_summed(plan, run, windows), max_findings=max_findings)
     merged = merge([*(one.report for one in judged), last], max_findings=max_findings)
-    apart = Distances(
-        *(np.concatenate([getattr(one.distances, name) for one in judged]) for name in ("bps", "side"))
-    )
+    apart = Distances(*(np.concatenate([getattr(one.distances, name) for one in judged]) for name in ("bps", "side")))
     return Report(run, merged.judgements, smells(_aged(plan, run), apart), merged.justification, merged.missed)
 
 

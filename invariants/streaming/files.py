@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
+from pathlib import Path
 from typing import IO, Any
 
 import fsspec
@@ -16,7 +17,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from invariants.readers.tables import frame_of_arrow, not_parquet
+from invariants.readers.bundle import find_table
+from invariants.readers.bundle_head import TABLES
+from invariants.readers.sources import without_secrets
+from invariants.readers.tables import SUFFIXES, frame_of_arrow, not_parquet
 from simcore import InputError
 from simcore.frames import Sheet
 from simcore.run import Ints
@@ -133,24 +137,78 @@ def sha256_of(path: str) -> str:
     return digest.hexdigest()
 
 
+def read_bytes(path: str) -> bytes:
+    """A small file, whole. Raises ``InputError``."""
+    with opened(path) as file:
+        return file.read()
+
+
+def tables_in(folder: str) -> dict[str, str]:
+    """The files of a bundle's tables, in a local folder or at a URL. Raises ``InputError``."""
+    if "://" not in folder:
+        found = {table: find_table(Path(folder), table) for table in TABLES}
+        return {table: str(file) for table, file in found.items() if file is not None}
+    with _reachable(folder) as (system, path):
+        names = {str(name).rpartition("/")[2] for name in system.ls(path, detail=False)}
+    return {
+        table: f"{folder.rstrip('/')}/{table}{suffix}"
+        for table in TABLES
+        for suffix in SUFFIXES
+        if f"{table}{suffix}" in names
+    }
+
+
+def bundles_at(url: str) -> list[str]:
+    """The folders at a URL, or that match a glob, which hold a bundle. Raises ``InputError``."""
+    with _reachable(url) as (system, path):
+        folders = sorted(system.glob(path)) if "*" in path else [path]
+        found = [str(system.unstrip_protocol(f)) for f in folders if system.exists(f"{str(f).rstrip('/')}/run.toml")]
+    if not found:
+        raise InputError(file=url, field="path", got="no run.toml", wanted="a bundle, or a glob of bundles")
+    return found
+
+
+@contextmanager
+def _reachable(url: str) -> Iterator[tuple[Any, str]]:
+    """The file system of a URL and the path in it; what its client library raises becomes an ``InputError``."""
+    shown = without_secrets(url)
+    try:
+        # the environment (an endpoint, a key) may have changed since the last call
+        yield fsspec.core.url_to_fs(url, skip_instance_cache=True)
+    except ImportError as error:
+        wanted = "its file system: pip install 'fillproof[remote]'"
+        raise InputError(file=shown, field="file", got=str(error), wanted=wanted) from None
+    except InputError:
+        raise
+    except Exception as error:
+        # every file system behind fsspec raises what its own client library raises
+        got = f"{type(error).__name__}: {error}".replace(url, shown)
+        raise InputError(file=shown, field="file", got=got, wanted="a readable place") from error
+
+
 @contextmanager
 def opened(path: str) -> Iterator[IO[bytes]]:
     """A local file or a URL, for reading. Raises ``InputError``."""
+    if "://" in path:
+        with _reachable(path) as (system, place), system.open(place, "rb") as file:
+            yield file
+        return
     try:
-        with fsspec.open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             yield file
     except OSError as error:
-        raise InputError(file=path, field="file", got=error.strerror or str(error), wanted="a readable file") from None
+        raise InputError(file=path, field="file", got=error.strerror, wanted="a readable file") from None
 
 
 @lru_cache(maxsize=16)
 def _opened(path: str, words: tuple[str, ...]) -> Any:
     """A file's reader; it stays open, and its metadata are read once a process."""
-    file = path if "://" not in path else fsspec.open(path, "rb").open()
-    return pq.ParquetFile(file, read_dictionary=list(words))
+    if "://" not in path:
+        return pq.ParquetFile(path, read_dictionary=list(words))
+    with _reachable(path) as (system, place):
+        return pq.ParquetFile(system.open(place, "rb"), read_dictionary=list(words))
 
 
 def forget() -> None:
     """Close what is open."""
     _opened.cache_clear()
-

@@ -58,7 +58,14 @@ class Kept:
 
 
 def _digest(inputs: Mapping[str, str], run: Run, cuts_ns: list[int], most: int) -> str:
-    decides = [sorted(inputs.items()), run.rules.to_dict(), sorted(run.rules.documented.items()), cuts_ns, most, versions()]
+    decides = [
+        sorted(inputs.items()),
+        run.rules.to_dict(),
+        sorted(run.rules.documented.items()),
+        cuts_ns,
+        most,
+        versions(),
+    ]
     return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

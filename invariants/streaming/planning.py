@@ -52,7 +52,7 @@ class Task:
     position_lots: int
 
     def rows_in(self, table: str, first: int, end: int) -> tuple[slice, Ints]:
-        """What it needs of the rows from ``first`` to ``end``, numbered from there: a range, and single rows beside it."""
+        """What it needs of the rows from ``first`` to ``end``, numbered from there: a range, and single rows."""
         low, high = (min(max(edge, first), end) - first for edge in self.own[table])
         more = self.more[table]
         return slice(low, high), more[(more >= first) & (more < end)] - first
@@ -73,7 +73,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """What all pieces of a run share. ``run`` has its head, and no rows; ``extras`` are orders that say what is known."""
+    """What all pieces of a run share.
+
+    ``run`` has its head, and no rows; ``extras`` are orders that say what is known.
+    """
 
     run: Run
     files: dict[str, TableFile]
@@ -235,7 +238,8 @@ class Plan:
         if file is None:
             return self.run.orders
         found = [
-            CONVERT["orders"](file.sheet_of(rows, table), self.run.instrument) for rows, table in file.picked(self.clues)
+            CONVERT["orders"](file.sheet_of(rows, table), self.run.instrument)
+            for rows, table in file.picked(self.clues)
         ]
         return joined(found) if found else self.run.orders
 
@@ -258,7 +262,7 @@ def _outside(rows: Ints, own: tuple[int, int]) -> Ints:
 def _check_order(table: str, told: Sequence[Times]) -> None:
     """A piece ends where the next begins only where rows stand in the order of their times."""
     ordered = all(times.ordered for times in told)
-    for before, after in zip(told[:-1], told[1:], strict=True):
+    for before, after in pairwise(told):
         ordered &= before.last_ns <= after.first_ns
         ordered &= table != "tape" or before.seqs[1] < after.seqs[0]
     if not ordered:
@@ -314,4 +318,4 @@ def _alike(file: TableFile, shelf: str, number: int, rounds: int) -> Ints:
     hashes = hashes[by_hash]
     same = hashes[1:] == hashes[:-1]
     alike = np.append(same, False) | np.insert(same, 0, False)
-    return rows[by_hash][alike].astype(np.int64)
+    return np.asarray(rows[by_hash][alike], dtype=np.int64)

@@ -83,7 +83,7 @@ class Cluster:
             wanted = "Dask: pip install 'fillproof[cluster]'"
             raise InputError(file="command line", field="--cluster", got=str(error), wanted=wanted) from None
         try:
-            self._client = Client(address, timeout="10s", set_as_default=False)
+            self._client = Client(address, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]
         except (OSError, ValueError) as error:
             wanted = "the address of a Dask scheduler"
             raise InputError(file="command line", field="--cluster", got=f"{address}: {error}", wanted=wanted) from None
@@ -93,13 +93,13 @@ class Cluster:
         from dask.distributed import as_completed  # noqa: PLC0415 - same
 
         futures = {self._client.submit(work, *job, pure=False): number for number, job in enumerate(jobs)}
-        for future in as_completed(list(futures)):
+        for future in as_completed(list(futures)):  # type: ignore[no-untyped-call]
             yield futures[future], future.result()
             future.release()
 
     def close(self) -> None:
         """Leave the cluster as it is."""
-        self._client.close()
+        self._client.close()  # type: ignore[no-untyped-call]
 
 
 @contextmanager

@@ -8,8 +8,9 @@ the cuts stand in each table, and which orders are open across them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -146,8 +147,8 @@ class Times:
     that could fill in them and do not belong to them. ``seqs``: the first and the last place on the tape.
     ``fill`` and ``trade``: fills that name a trade of theirs in this group, and its row. ``event_ns``: the
     last instant of which the rows speak. Rows that say what a run knows, -1 where there is none:
-    ``ended`` (an order with an end), ``live`` (logged as live), ``unsided`` (a trade of unknown side). ``submit_ns`` is that
-    of the order of each fill, ``ends`` says how many orders ended how.
+    ``ended`` (an order with an end), ``live`` (logged as live), ``unsided`` (a trade of unknown side).
+    ``submit_ns`` is that of the order of each fill, ``ends`` says how many orders ended how.
     """
 
     begin: int
@@ -177,13 +178,12 @@ def times_in(
     ``run`` has the rules, the provenance and the fills: for orders those of orders in this group
     (``order`` is the row in the file), for a tape all of which the trade is named.
     """
-    look, *columns = {
-        "orders": (_orders_times, "submit_ns", "live_ns", "cancel_ns", "end_ns", "end", *(["size"] if needs_sizes else [])),
-        "tape": (_tape_times, "ns", "seq", "aggressor"),
-        "quotes": (_quotes_times, "ns"),
-    }[file.table]
+    look, columns = _LOOKS[file.table]
+    columns = (*columns, "size") if needs_sizes and file.table == "orders" else columns
     cuts = np.array(cuts_ns, np.int64)
-    return [look(sheet, first, _kept(sheet, dropped - first), run, cuts) for first, sheet in file.sheets(group, columns)]
+    return [
+        look(sheet, first, _kept(sheet, dropped - first), run, cuts) for first, sheet in file.sheets(group, columns)
+    ]
 
 
 def _kept(sheet: Sheet, dropped: Ints) -> Ints:
@@ -264,13 +264,21 @@ def _orders_times(sheet: Sheet, first: int, kept: Ints, run: Run, cuts_ns: Ints)
     )  # fmt: skip
 
 
+_LOOKS: dict[str, tuple[Callable[[Sheet, int, Ints, Run, Ints], Times], tuple[str, ...]]] = {
+    "orders": (_orders_times, ("submit_ns", "live_ns", "cancel_ns", "end_ns", "end")),
+    "tape": (_tape_times, ("ns", "seq", "aggressor")),
+    "quotes": (_quotes_times, ("ns",)),
+}
+"""How each table is looked at, and the columns that it takes."""
+
+
 def _open_rows(run: Run, cuts_ns: Ints, at: Ints, rows: Ints) -> Any:
     """For each piece the orders that could fill in it, without those that belong to it."""
     first_ns, last_ns = spans_of(run)
     edges_ns = np.concatenate(([ABSENT], cuts_ns, [np.iinfo(np.int64).max]))
     own = np.searchsorted(rows, np.concatenate(([0], at, [np.iinfo(np.int64).max])), "left")
     latest_ns, earliest_ns = last_ns.max(initial=ABSENT), first_ns.min(initial=edges_ns[-1])
-    for piece, (begin_ns, end_ns) in enumerate(zip(edges_ns[:-1], edges_ns[1:], strict=True)):
+    for piece, (begin_ns, end_ns) in enumerate(pairwise(edges_ns)):
         if latest_ns < begin_ns or earliest_ns > end_ns:
             continue
         for part in (slice(0, own[piece]), slice(own[piece + 1], len(rows))):
@@ -279,4 +287,3 @@ def _open_rows(run: Run, cuts_ns: Ints, at: Ints, rows: Ints) -> Any:
             mask = (first_ns[part] <= end_ns) & (last_ns[part] >= begin_ns)
             if mask.any():
                 yield piece, rows[part][mask]
-

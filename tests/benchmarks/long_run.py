@@ -24,9 +24,10 @@ sys.path[:0] = [str(Path(__file__).parents[2])]
 
 from invariants.demo import tape
 from invariants.demo.maker import Maker, run_maker
-from invariants.readers.bundle_writer import _head_of, _tables_of
+from invariants.readers.bundle_writer import head_dict, tables_of
+from invariants.streaming.planning import joined
 from simcore import Rules
-from simcore.run import ABSENT, Fills, Orders, Positions, Run, Trades, objects
+from simcore.run import ABSENT, Orders, Run, objects
 
 DAY_NS = 86_460_000_000_000
 """A day, and a minute in which it comes to rest."""
@@ -87,7 +88,7 @@ def _with_quiet_orders(run: Run) -> Run:
     quiet = Orders(**{f.name: getattr(run.orders, f.name)[pattern] for f in fields(Orders)})
     far = np.where(quiet.side > 0, quiet.price_ticks // 2, quiet.price_ticks * 2)
     quiet = replace(quiet, price_ticks=far, order_id=np.arange(10**9 + 1, 10**9 + 1 + missing).astype(object))
-    both = Orders(**{f.name: np.concatenate((getattr(run.orders, f.name), getattr(quiet, f.name))) for f in fields(Orders)})
+    both = joined([run.orders, quiet])
     by_time = np.argsort(both.submit_ns, kind="stable")
     place = np.empty_like(by_time)
     place[by_time] = np.arange(len(by_time))
@@ -124,7 +125,7 @@ def days_of(day: Run, count: int) -> Iterator[dict[str, Any]]:
     """The tables of each day, as Arrow."""
     step_seq, step_id = int(day.trades.seq.max()) + 1, len(day.orders)
     for number in range(count):
-        yield _tables_of(_moved(day, number * DAY_NS, number * step_seq, number * step_id))
+        yield tables_of(_moved(day, number * DAY_NS, number * step_seq, number * step_id))
 
 
 def _moved(day: Run, by_ns: int, by_seq: int, by_id: int) -> Run:
@@ -178,7 +179,7 @@ def write_long_run(folder: Path, days: int, day: Run | None = None) -> Path:
 def _head(day: Run, days: int) -> Mapping[str, Any]:
     last_ns = int(day.trades.ns[-1]) + (days - 1) * DAY_NS
     reported = {name: figure * days for name, figure in day.reported.items()}
-    return _head_of(replace(day, reported=reported, end_ns=last_ns, last_event_ns=last_ns, name=f"{days} days"))
+    return head_dict(replace(day, reported=reported, end_ns=last_ns, last_event_ns=last_ns, name=f"{days} days"))
 
 
 def main() -> None:

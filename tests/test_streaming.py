@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from benchmarks.long_run import write_long_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_split import QUIET, Split, splits
 
 from invariants.auditing import audit
+from invariants.demo import tape
+from invariants.demo.maker import Maker, run_maker
 from invariants.laws import LAWS
 from invariants.readers.bundle import read_bundle, write_bundle
 from invariants.report.as_json import report_bytes
-from invariants.streaming import NotInPiecesError, audit_streamed, files
-from simcore import Run
+from invariants.streaming import NotInPiecesError, audit_streamed, files, pools
+from simcore import InputError, Rules, Run
 
 
 def bundle(run: Run, folder: Path, *, group_rows: int) -> Path:
@@ -61,3 +74,277 @@ def test_any_run_is_judged_as_in_memory(tmp_path: Path, monkeypatch: pytest.Monk
 
     holds()
     assert seen["in pieces"] > examples / 2
+
+
+# one run of three days, and many ways to judge it
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three days of the demo's maker; the second has a fill too early, one of no order, and an id used twice."""
+    folder = write_long_run(tmp_path_factory.mktemp("long") / "run", 3)
+    fills, orders = pq.read_table(folder / "fills.parquet"), pq.read_table(folder / "orders.parquet")
+    middle, id_column = len(fills) // 2, fills.column("order_id").to_pylist()
+    ns = fills.column("ns").to_pylist()
+    ns[middle] -= 10**9
+    id_column[middle + 5] = -7
+    again = orders.column("order_id").to_pylist()
+    again[len(again) // 2] = again[10]
+    for table, file, column, values in (
+        (fills.set_column(0, "ns", pa.array(ns)), "fills", "order_id", id_column),
+        (orders, "orders", "order_id", again),
+    ):
+        place = table.schema.get_field_index(column)
+        pq.write_table(
+            table.set_column(place, column, pa.array(values)), folder / f"{file}.parquet", row_group_size=40_000
+        )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(days: Path) -> bytes:
+    report = audit(read_bundle(days))
+    broken = {j.law for j in report.judgements if j.failed}
+    assert {"order_ids_are_unique", "fills_have_orders", "fills_have_trades", "latency_is_respected"} & broken
+    return report_bytes(report)
+
+
+def command(days: str | Path, *more: str) -> list[str]:
+    return [sys.executable, "-c", "from invariants.cli import main; main()", "audit", str(days), *more]
+
+
+@pytest.mark.parametrize(("workers", "piece_rows"), [(1, 10_000), (2, 77_777), (3, 20_000), (2, 10**7)])
+def test_the_report_hangs_neither_on_the_workers_nor_on_the_cuts(
+    days: Path, whole: bytes, workers: int, piece_rows: int
+) -> None:
+    assert report_bytes(audit_streamed(days, workers=workers, piece_rows=piece_rows)) == whole
+
+
+def test_ids_that_are_texts_and_come_twice(days: Path, tmp_path: Path) -> None:
+    """What does not rise is compared by hashes, a part of them at a time, and then itself."""
+    folder = shutil.copytree(days, tmp_path / "run")
+    for table in ("orders", "fills"):
+        read = pq.read_table(folder / f"{table}.parquet")
+        place = read.schema.get_field_index("order_id")
+        texts = pa.array([f"O-{name}" for name in read.column("order_id").to_pylist()])
+        pq.write_table(read.set_column(place, "order_id", texts), folder / f"{table}.parquet")
+    report = audit_streamed(folder)
+    assert report["order_ids_are_unique"].failed == 1
+    assert report_bytes(report) == in_memory(folder)
+
+
+def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
+    fatal = tmp_path / "fatal"
+    fatal.touch()
+    with pools.pool_of(2, None) as pool:
+        done = dict(pool.each(_dies_once, [(number, str(fatal)) for number in range(12)]))
+    assert done == {number: number for number in range(12)}
+    assert not fatal.exists()
+
+
+def test_a_job_that_kills_every_worker_is_named() -> None:
+    with pools.pool_of(2, None) as pool, pytest.raises(InputError, match="a worker that died 2 times"):
+        list(pool.each(os._exit, [(1,)]))
+
+
+def _dies_once(number: int, fatal: str) -> int:
+    if number == 5 and Path(fatal).exists():
+        Path(fatal).unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.soak)])
+def test_killed_at_any_instant_and_resumed(days: Path, whole: bytes, tmp_path: Path, kills: int) -> None:
+    """An audit that is killed and started again ends with the same report, and judges no piece twice."""
+    random, done, resumed = Random(kills), 0, 0  # noqa: S311 - a test, not a secret
+    number = longest = 0
+    while number < kills:
+        kept, report = tmp_path / f"kept-{done}", tmp_path / f"report-{done}.json"
+        audited = subprocess.Popen(
+            command(days, "--resume", str(kept), "--workers", "2", "--json", str(report)),
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        before = _pieces(kept)
+        started = time.monotonic()
+        try:
+            audited.wait(random.uniform(0.2, longest or 4))
+        except subprocess.TimeoutExpired:
+            os.killpg(audited.pid, signal.SIGKILL)
+            audited.wait()
+            number += 1
+            resumed += bool(before)
+            assert before <= _pieces(kept)
+            continue
+        longest = time.monotonic() - started
+        assert report.read_bytes() == whole
+        done += 1
+    subprocess.run(command(days, "--resume", str(kept), "--json", str(report)), stdout=subprocess.DEVNULL, check=False)
+    assert report.read_bytes() == whole
+
+
+def _pieces(kept: Path) -> set[str]:
+    return {file.name for file in kept.glob("*/piece-*.json")}
+
+
+def test_a_judged_piece_is_not_judged_again(days: Path, whole: bytes, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    audit_streamed(days, resume=tmp_path)
+    report = audit_streamed(days, resume=tmp_path, told=lambda done, total: told.append((done, total)))
+    assert report_bytes(report) == whole
+    [(done, total)] = told
+    assert done == total > 2
+
+
+def test_kept_pieces_of_another_input_are_not_taken(days: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(days, tmp_path / "run")
+    audit_streamed(folder, resume=tmp_path / "kept")
+    head = folder / "run.toml"
+    head.write_text(head.read_text().replace("latency_ns = 300000000", "latency_ns = 400000000", 1))
+    report = audit_streamed(folder, resume=tmp_path / "kept")
+    assert report_bytes(report) == in_memory(folder)
+    assert len(list((tmp_path / "kept").iterdir())) == 2
+
+
+@pytest.mark.parametrize("file", ["orders.parquet", "fills.parquet", "run.toml"])
+def test_an_input_that_changes_while_it_is_read_is_refused(days: Path, tmp_path: Path, file: str) -> None:
+    folder = shutil.copytree(days, tmp_path / "run")
+
+    def change(_done: int, _total: int) -> None:
+        with (folder / file).open("ab") as changed:
+            changed.write(b"# later\n")
+
+    with pytest.raises(InputError, match=re.escape(f"{file}: file: got 'other contents than")):
+        audit_streamed(folder, told=change)
+
+
+def test_a_run_that_is_no_bundle_of_parquet_is_judged_as_a_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "run.toml").write_text('format = "fillproof-run/1"\n')
+    (folder / "fills.csv").write_text("ns,order_id,side,price,size\n1,1,buy,1,1\n")
+    with pytest.raises(NotInPiecesError, match="fills.csv is no Parquet file"):
+        audit_streamed(folder)
+    said = subprocess.run(command(folder, "--workers", "2"), capture_output=True, text=True, check=False)
+    assert said.returncode == 0
+    assert said.stderr == f"{folder}: judged as a whole: {folder}/fills.csv is no Parquet file\n"
+
+
+# a cluster, and a store of objects
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[str]:
+    """A Dask scheduler on loopback; its address stands in the file."""
+    pytest.importorskip("distributed", reason="Dask is not installed: pip install 'fillproof[cluster]'")
+    file = tmp_path / "scheduler.json"
+    served = _dask(
+        "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)
+    )
+    _wait_for(lambda: file.exists() and bool(file.read_bytes()))
+    yield str(file)
+    served.terminate()
+    served.wait()
+
+
+def _dask(what: str, *arguments: str) -> subprocess.Popen[bytes]:
+    nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([sys.executable, "-m", f"distributed.cli.{what}", *arguments], **nowhere)
+
+
+def _worker(scheduler: str, scratch: Path) -> subprocess.Popen[bytes]:
+    more = ("--nthreads", "1", "--nworkers", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(scratch))
+    return _dask("dask_worker", "--scheduler-file", scheduler, "--host", "127.0.0.1", *more)
+
+
+def _wait_for(happened: Any, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def test_a_worker_of_a_cluster_is_killed_and_nothing_is_lost_or_counted_twice(
+    days: Path, whole: bytes, tmp_path: Path, scheduler: str
+) -> None:
+    address = json.loads(Path(scheduler).read_bytes())["address"]
+    workers = [_worker(scheduler, tmp_path / f"scratch-{number}") for number in range(2)]
+    kept, report = tmp_path / "kept", tmp_path / "report.json"
+    audited = subprocess.Popen(
+        command(days, "--cluster", address, "--resume", str(kept), "--json", str(report)), stdout=subprocess.DEVNULL
+    )
+    try:
+        _wait_for(lambda: _pieces(kept))
+        workers[0].kill()
+        assert audited.wait(120) == 1
+    finally:
+        for process in (*workers, audited):
+            process.kill()
+            process.wait()
+    assert report.read_bytes() == whole
+
+
+def test_a_cluster_that_is_not_there_is_named(days: Path) -> None:
+    pytest.importorskip("distributed", reason="Dask is not installed: pip install 'fillproof[cluster]'")
+    said = subprocess.run(command(days, "--cluster", "127.0.0.1:1"), capture_output=True, text=True, check=False)
+    assert said.returncode == 2
+    assert "command line: --cluster: got" in said.stderr
+    assert said.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A bucket with two runs and a folder that is none, on a server of its own."""
+    server_of = pytest.importorskip("moto.server", reason="moto[server] is not installed")
+    s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed")
+    server = server_of.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in (
+        ("AWS_ENDPOINT_URL", f"http://{host}:{port}"),
+        ("AWS_ACCESS_KEY_ID", "nobody"),
+        ("AWS_SECRET_ACCESS_KEY", "nothing"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+    ):
+        monkeypatch.setenv(name, value)
+    there = s3fs.S3FileSystem(skip_instance_cache=True)
+    there.makedirs("firm", exist_ok=True)  # the server keeps its buckets while the process lives
+    hour, rules = tape.day(seconds=3600), Rules.load("origin", instrument=tape.INSTRUMENT)
+    small = bundle(run_maker(hour, rules, tape.INSTRUMENT, Maker()), tmp_path / "small", group_rows=700)
+    for name in ("a", "b"):
+        for file in small.iterdir():
+            there.put(str(file), f"firm/runs/{name}/{file.name}")
+    there.pipe("firm/runs/notes/read.me", b"nothing")
+    yield "s3://firm/runs"
+    server.stop()
+
+
+def test_runs_in_a_store_of_objects_are_judged_where_they_are(store: str, tmp_path: Path) -> None:
+    (tmp_path / "reports").mkdir()
+    said = subprocess.run(
+        command(f"{store}/*", "--workers", "2", "--json", str(tmp_path / "reports")),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 0, said.stderr
+    table = [line.split()[:2] for line in said.stdout.splitlines() if line.startswith("s3://")]
+    assert table == [["s3://firm/runs/a", "0"], ["s3://firm/runs/b", "0"]]
+    there, here = (
+        json.loads(data) for data in (min((tmp_path / "reports").iterdir()).read_bytes(), in_memory(tmp_path / "small"))
+    )
+    assert {k: there[k] for k in ("verdict", "rows", "smells", "justification")} == {
+        k: here[k] for k in ("verdict", "rows", "smells", "justification")
+    }
+    assert json.dumps(there["laws"]).replace("s3://firm/runs/a", str(tmp_path / "small")) == json.dumps(here["laws"])
+    assert set(there["inputs"].values()) == set(here["inputs"].values())
+
+
+@pytest.mark.parametrize("url", ["s3://firm/runs/notes", "s3://firm/none/*", "s3://nobody/x"])
+def test_what_a_store_does_not_have_is_refused(store: str, url: str) -> None:
+    assert store
+    said = subprocess.run(command(url), capture_output=True, text=True, check=False)
+    assert said.returncode == 2
+    assert said.stderr.startswith("fillproof: s3:/")
+    assert said.stderr.count("\n") == 1

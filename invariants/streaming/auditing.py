@@ -22,8 +22,8 @@ from invariants.split import Piece, judge, merge
 from invariants.splitting.carrying import Carrier
 from invariants.splitting.cutting import end_of, start_of
 from invariants.streaming.files import TableFile, changed, read_bytes, sha256_of, table_file, tables_in
-from invariants.streaming.judging import Judged, judge_stretch, stretches
-from invariants.streaming.keeping import Kept
+from invariants.streaming.judging import judge_stretch, stretches
+from invariants.streaming.keeping import Judged, Kept
 from invariants.streaming.planning import Brief, NotInPiecesError, Plan, different_ids, repeated, rise
 from invariants.streaming.pools import Pool, pool_of
 from invariants.streaming.scanning import hashes_in, names_in, times_in
@@ -79,7 +79,7 @@ def audit_streamed(
         total = len(plan.cuts) + 1
         todo = stretches((task for task in plan.tasks() if task.number not in kept), STRETCH)
         told(len(kept), total)
-        for _, judged in pool.each(judge_stretch, ((brief, stretch) for stretch in todo)):
+        for _, judged in pool.each(judge_stretch, ((brief, stretch, kept.folder) for stretch in todo)):
             for one in judged:
                 kept.add(one)
             told(len(kept), total)

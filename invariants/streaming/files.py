@@ -173,8 +173,7 @@ def _reachable(url: str) -> Iterator[tuple[Any, str]]:
     """The file system of a URL and the path in it; what its client library raises becomes an ``InputError``."""
     shown = without_secrets(url)
     try:
-        # the environment (an endpoint, a key) may have changed since the last call
-        yield fsspec.core.url_to_fs(url, skip_instance_cache=True)
+        yield fsspec.core.url_to_fs(url)
     except ImportError as error:
         wanted = "its file system: pip install 'fillproof[remote]'"
         raise InputError(file=shown, field="file", got=str(error), wanted=wanted) from None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ import pyarrow as pa
 
 from invariants.laws import LAWS
 from invariants.smells import Distances, distances
-from invariants.split import Piece, PieceReport, judge
+from invariants.split import Piece, judge
 from invariants.splitting.carrying import ONCE, Carrier, Part
 from invariants.splitting.cutting import Cut, Seams, end_of, start_of
 from invariants.streaming.files import TableFile
+from invariants.streaming.keeping import Judged, keep
 from invariants.streaming.planning import Brief, Task, joined
 from invariants.streaming.scanning import CONVERT
 from simcore import Run
@@ -22,20 +24,13 @@ from simcore.frames import Sheet
 from simcore.run import ABSENT, Ints, Positions
 
 
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """What was found in one piece: by the laws, and how far its fills lie from their trades."""
-
-    report: PieceReport
-    distances: Distances
-
-
-def judge_stretch(brief: Brief, tasks: Sequence[Task]) -> list[Judged]:
-    """Judge some pieces in a row. Raises ``InputError``."""
+def judge_stretch(brief: Brief, tasks: Sequence[Task], folder: Path | None = None) -> list[Judged]:
+    """Judge some pieces in a row, and keep each in ``folder`` at once where there is one. Raises ``InputError``."""
     desks = {table: Desk(file, brief, tasks) for table, file in brief.files.items()}
     judged = []
     for task in tasks:
         judged.append(_judged(brief, task, desks))
+        keep(judged[-1], folder)
         pa.default_memory_pool().release_unused()
     return judged
 

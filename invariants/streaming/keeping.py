@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,16 @@ from invariants.report.write import write_atomically
 from invariants.smells import Distances
 from invariants.split import MissedRows, PieceReport
 from invariants.splitting.judging import Share
-from invariants.streaming.judging import Judged
 from invariants.verdict import Finding, Modelled
-from simcore import Run
+from simcore import InputError, Run
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What was found in one piece: by the laws, and how far its fills lie from their trades."""
+
+    report: PieceReport
+    distances: Distances
 
 
 class Kept:
@@ -30,13 +37,11 @@ class Kept:
 
     def __init__(self, folder: Path | None, inputs: Mapping[str, str], run: Run, cuts_ns: list[int], most: int) -> None:
         self._judged: dict[int, Judged] = {}
-        self._folder: Path | None = None
-        if folder is not None:
-            self._folder = folder / _digest(inputs, run, cuts_ns, most)
-            self._folder.mkdir(parents=True, exist_ok=True)
-            for file in sorted(self._folder.glob("piece-*.json")):
-                one = _judged_of(json.loads(file.read_bytes()))
-                self._judged[one.report.number] = one
+        self.folder = None if folder is None else folder / _digest(inputs, run, cuts_ns, most)
+        if self.folder is not None:
+            _made(self.folder)
+            for file in sorted(self.folder.glob("piece-*.json")):
+                self.add(_judged_of(json.loads(file.read_bytes())))
 
     def __contains__(self, number: int) -> bool:
         return number in self._judged
@@ -46,15 +51,29 @@ class Kept:
 
     def add(self, judged: Judged) -> None:
         """Keep one more."""
-        number = judged.report.number
-        self._judged[number] = judged
-        if self._folder is not None:
-            told = json.dumps(_plain(judged), separators=(",", ":")).encode()
-            write_atomically(self._folder / f"piece-{number:06}.json", told)
+        self._judged[judged.report.number] = judged
+        keep(judged, self.folder)
 
     def in_order(self) -> list[Judged]:
         """All of them, in the order of the run."""
         return [self._judged[number] for number in sorted(self._judged)]
+
+
+def keep(judged: Judged, folder: Path | None) -> None:
+    """Write a piece to the folder, where there is one and it is not there yet: a worker may be elsewhere."""
+    if folder is None or not folder.is_dir():
+        return
+    file = folder / f"piece-{judged.report.number:06}.json"
+    if not file.exists():
+        write_atomically(file, json.dumps(_plain(judged), separators=(",", ":")).encode())
+
+
+def _made(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        wanted = "a folder that can be made"
+        raise InputError(file=str(folder), field="--resume", got=error.strerror, wanted=wanted) from None
 
 
 def _digest(inputs: Mapping[str, str], run: Run, cuts_ns: list[int], most: int) -> str:

@@ -15,7 +15,7 @@ from simcore import InputError
 
 Job = tuple[Any, ...]
 
-TRIES = 3
+TRIES = 2
 """How often a job is given to a worker before it is said that it kills them."""
 
 
@@ -93,7 +93,7 @@ class Cluster:
         from dask.distributed import as_completed  # noqa: PLC0415 - same
 
         futures = {self._client.submit(work, *job, pure=False): number for number, job in enumerate(jobs)}
-        for future in as_completed(list(futures)):  # type: ignore[no-untyped-call]
+        for future in as_completed(list(futures), loop=self._client.loop):  # type: ignore[no-untyped-call]
             yield futures[future], future.result()
             future.release()
 

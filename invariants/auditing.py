@@ -56,6 +56,11 @@ class Report:
     def __getitem__(self, law: str) -> Judgement:
         return {j.law: j for j in self.judgements}[law]
 
+    def only(self, laws: Sequence[Law]) -> Report:
+        """The report of these laws alone, without counts and statistics of the run."""
+        names = [law.name for law in laws]
+        return Report(self.run, tuple(j for j in self.judgements if j.law in names), ())
+
     def exit_code(self, *, strict: bool = False) -> int:
         """0 all laws that apply hold, 1 one is broken, 3 nothing judged (or any unknown, if strict)."""
         if self.verdict is Verdict.FAIL:

@@ -11,7 +11,7 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from invariants.auditing import Report
     from invariants.compare import Comparison
+    from invariants.laws.catalogue import Law
     from simcore import Instrument, Run
 
 _INTERRUPTED = 130
@@ -133,12 +134,13 @@ class _Source:
             write_map(self.save_map, table=path, columns=list(self.maps))
         return run
 
-    def judge(self, path: str, max_findings: int | None = None) -> Report:
-        """The report of the run at ``path``. Raises ``InputError``."""
+    def judge(self, path: str, max_findings: int | None = None, laws: Sequence[Law] | None = None) -> Report:
+        """The report of the run at ``path``, or of these laws alone. Raises ``InputError``."""
         from invariants.auditing import audit as judge
+        from invariants.laws.catalogue import MAX_FINDINGS
 
-        run = self.read(path)
-        return judge(run) if max_findings is None else judge(run, max_findings=max_findings)
+        report = judge(self.read(path), max_findings=MAX_FINDINGS if max_findings is None else max_findings)
+        return report if laws is None else report.only(laws)
 
     def streams(self, path: str) -> bool:
         """Whether the path is a bundle that is read as it stands. Raises ``InputError``."""
@@ -155,6 +157,7 @@ class _Pieces:
     workers: int | None
     cluster: str | None
     resume: Path | None
+    laws: Sequence[Law] | None
 
     @property
     def asked(self) -> bool:
@@ -168,7 +171,7 @@ class _Pieces:
         words = f"judging {path}"
         if not source.streams(path) or not (self.asked or "://" in path or is_long(path)):
             with _busy(words, alone=alone):
-                return source.judge(path, max_findings)
+                return source.judge(path, max_findings, self.laws)
         try:
             with _counting(words, alone=alone) as told:
                 return audit_streamed(
@@ -177,6 +180,7 @@ class _Pieces:
                     workers=self.workers or (os.cpu_count() or 1),
                     cluster=self.cluster,
                     resume=self.resume,
+                    laws=self.laws,
                     max_findings=max_findings,
                     told=told,
                 )
@@ -187,7 +191,7 @@ class _Pieces:
             if self.asked:
                 click.echo(f"{path}: judged as a whole: {reason}", err=True)
             with _busy(words, alone=alone):
-                return source.judge(path, max_findings)
+                return source.judge(path, max_findings, self.laws)
 
 
 def _version() -> str:
@@ -293,6 +297,7 @@ def simulate(
     show_default=True,
     help="Findings listed for each law; counts are always exact.",
 )
+@click.option("--law", "names", multiple=True, metavar="NAME", help="Judge this law alone (repeatable).")
 @click.option("--workers", type=click.IntRange(min=1), help="Judge a bundle in pieces, by so many processes.")
 @click.option("--cluster", metavar="ADDRESS", help="Judge its pieces on a Dask cluster.")
 @click.option("--resume", type=_FILE, metavar="DIR", help="Keep judged pieces in DIR, and go on from those there.")
@@ -310,6 +315,7 @@ def audit(
     workers: int | None,
     cluster: str | None,
     resume: Path | None,
+    names: tuple[str, ...],
     **reading: Any,
 ) -> None:
     """Hold recorded runs against every law.
@@ -324,7 +330,7 @@ def audit(
     from invariants.report.as_text import clean, counts
     from invariants.waivers import complaints, read_waivers, today
 
-    source, in_pieces = _Source(**reading), _Pieces(workers=workers, cluster=cluster, resume=resume)
+    source, in_pieces = _Source(**reading), _Pieces(workers=workers, cluster=cluster, resume=resume, laws=_named(names))
     paths = source.apart(_each_bundle(paths))
     files = Files(paths)
     for option, target, suffix in (("--json", json_path, ".json"), ("--html", html_path, ".html")):
@@ -491,6 +497,17 @@ def _busy(words: str, *, alone: bool = True) -> Iterator[None]:
 
     with Console(stderr=True).status(words):
         yield
+
+
+def _named(names: tuple[str, ...]) -> Sequence[Law] | None:
+    """The laws of these names, in the order of the catalogue; None for none. Raises ``InputError``."""
+    from invariants.laws import LAWS
+
+    known = [law.name for law in LAWS]
+    for name in names:
+        if name not in known:
+            raise InputError(file="command line", field="--law", got=name, wanted=f"one of {', '.join(known)}")
+    return [law for law in LAWS if law.name in names] if names else None
 
 
 def _each_bundle(paths: tuple[str, ...]) -> tuple[str, ...]:

@@ -224,7 +224,7 @@ def test_a_run_that_is_no_bundle_of_parquet_is_judged_as_a_whole(tmp_path: Path)
     folder.mkdir()
     (folder / "run.toml").write_text('format = "fillproof-run/1"\n')
     (folder / "fills.csv").write_text("ns,order_id,side,price,size\n1,1,buy,1,1\n")
-    with pytest.raises(NotInPiecesError, match="fills.csv is no Parquet file"):
+    with pytest.raises(NotInPiecesError, match=r"fills\.csv is no Parquet file"):
         audit_streamed(folder)
     said = subprocess.run(command(folder, "--workers", "2"), capture_output=True, text=True, check=False)
     assert said.returncode == 0

@@ -52,7 +52,7 @@ class Names:
 
 def names_in(file: TableFile, group: int, instrument: Instrument, ids: Any) -> list[Names]:
     """Look at a row group for the first time; ``ids`` are the different ids that fills name, as Arrow."""
-    doubtful = _doubtful(file, instrument)
+    doubtful = doubtful_columns(file, instrument)
     if file.table != "orders" and not doubtful:
         return []
     columns = [*(column for column, _ in doubtful), *(["order_id"] if file.table == "orders" else [])]
@@ -110,7 +110,7 @@ def _rising(ids: Any, keep: Any) -> tuple[int, int] | None:
     return (int(values[0]), int(values[-1])) if len(values) and bool((values[1:] > values[:-1]).all()) else None
 
 
-def _doubtful(file: TableFile, instrument: Instrument) -> list[tuple[str, Step]]:
+def doubtful_columns(file: TableFile, instrument: Instrument) -> list[tuple[str, Step]]:
     """The columns that could hold something else than steps."""
     grids = ((PRICES, instrument.tick_size, "tick_size"), (SIZES, instrument.lot_size, "lot_size"))
     return [

@@ -1,0 +1,218 @@
+"""The audit of a long run against what one would write by hand; ``pip install -e '.[bench]'`` brings the rivals.
+
+``python tests/benchmarks/audit.py [--days 6 62 620] [--folder DIR] [--readme]`` measures, each in a fresh process: a
+bare read of the same Parquet files, the five laws of the card as a DuckDB and as a Polars query, ``fillproof
+audit`` of these five and of all laws, with one and two processes. The runs are made where they are not
+there yet. ``--readme`` writes the tables between the marks of the README.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+
+from benchmarks.long_run import one_day, write_long_run
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+
+CARD = (
+    "latency_is_respected",
+    "no_double_fill",
+    "fill_size_equals_quote_size",
+    "fill_price_equals_limit",
+    "position_stays_within_cap",
+)
+"""The five laws of the card."""
+
+BARE = """
+import sys, pyarrow.parquet as pq
+for table in ("tape", "quotes", "orders", "fills", "positions"):
+    pq.read_table(f"{sys.argv[1]}/{table}.parquet")
+"""
+
+DUCKDB = """
+import sys, duckdb
+print(duckdb.sql(f'''
+    with f as (select *, row_number() over () as n from read_parquet('{sys.argv[1]}/fills.parquet')),
+    o as (select order_id, price, size, submit_ns from read_parquet('{sys.argv[1]}/orders.parquet')
+          where order_id in (select order_id from f)),
+    p as (select 10 + sum(side * size) over (order by n) as after, side * size as moved from f)
+    select count(*) filter (f.ns < o.submit_ns + 300000000), (select count(*) - count(distinct order_id) from f),
+           count(*) filter (f.size <> o.size), count(*) filter (f.price <> o.price),
+           (select count(*) from p where abs(after) > 10 and not
+               (abs(after) < abs(after - moved) and sign(after) = sign(after - moved)))
+    from f join o using (order_id)
+''').fetchall())
+"""
+
+POLARS = """
+import sys, polars as pl
+fills = pl.scan_parquet(f"{sys.argv[1]}/fills.parquet")
+orders = pl.scan_parquet(f"{sys.argv[1]}/orders.parquet").select("order_id", "price", "size", "submit_ns")
+both = fills.join(orders, on="order_id", suffix="_o")
+moved = pl.col("side").cast(pl.Int64) * pl.col("size").cast(pl.Float64)
+after = (10 + moved.cum_sum()).alias("after")
+beyond = (pl.col("after").abs() > 10) & ~(
+    (pl.col("after").abs() < (pl.col("after") - pl.col("moved")).abs())
+    & (pl.col("after").sign() == (pl.col("after") - pl.col("moved")).sign()))
+wrong, twice, cap = pl.collect_all([
+    both.select((pl.col("ns") < pl.col("submit_ns") + 300_000_000).sum(), s=(pl.col("size") != pl.col("size_o")).sum(),
+                p=(pl.col("price") != pl.col("price_o")).sum()),
+    fills.select(pl.len() - pl.col("order_id").n_unique()),
+    fills.select(after, moved.alias("moved")).select(beyond.sum()),
+])
+print(wrong.row(0)[0], twice.item(), *wrong.row(0)[1:], cap.item())
+"""
+
+FILLPROOF = "from invariants.cli import main; main()"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The best of some runs: wall clock and processor seconds, and the peak memory of the largest process."""
+
+    seconds: float
+    cpu: float
+    megabytes: float
+
+
+def measure(argv: Sequence[str], times: int) -> Measured:
+    """Run a program so many times, each in a process of its own."""
+    found = []
+    for _ in range(times):
+        started = time.perf_counter()
+        child = os.posix_spawn(
+            argv[0], list(argv), os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+        )
+        _, status, used = os.wait4(child, 0)
+        seconds = time.perf_counter() - started
+        if os.waitstatus_to_exitcode(status) != 0:
+            raise SystemExit(f"{' '.join(argv)} ended with {os.waitstatus_to_exitcode(status)}")
+        found.append(Measured(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024))
+    return min(found, key=lambda one: one.seconds)
+
+
+def script(code: str, *arguments: str) -> list[str]:
+    """A Python program of these lines."""
+    return [sys.executable, "-c", code, *arguments]
+
+
+def audit(folder: Path, *more: str) -> list[str]:
+    """The command under test."""
+    return script(FILLPROOF, "audit", str(folder), *more)
+
+
+def contenders(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """What is measured on one run."""
+    five = [word for law in CARD for word in ("--law", law)]
+    yield "(a) bare `pyarrow` read of all columns", script(BARE, str(folder))
+    yield "(b) the five laws of the card, DuckDB", script(DUCKDB, str(folder))
+    yield "(c) the five laws of the card, Polars", script(POLARS, str(folder))
+    yield "(d) `fillproof audit` of the same five", audit(folder, *five)
+    yield "(e) `fillproof audit`, all laws, 1 process", audit(folder, "--workers", "1")
+    yield "(e) `fillproof audit`, all laws, 2 processes", audit(folder, "--workers", "2")
+
+
+def speed(folder: Path, times: int) -> Iterator[str]:
+    """The table of one run."""
+    rows = _rows(folder)
+    found = {name: measure(argv, times) for name, argv in contenders(folder)}
+    bare = found[next(iter(found))].seconds
+    yield f"| {folder.name}: {rows:,} rows | seconds | processor seconds | times (a) | peak MB of a process |"
+    yield "|---|---|---|---|---|"
+    for name, one in found.items():
+        yield f"| {name} | {one.seconds:.1f} | {one.cpu:.1f} | {one.seconds / bare:.1f} | {one.megabytes:.0f} |"
+
+
+def growth(folders: Sequence[Path], times: int) -> Iterator[str]:
+    """Time and memory of all laws over runs of growing length, and the exponent of time."""
+    found = [(_rows(folder), measure(audit(folder, "--workers", "1"), times)) for folder in folders]
+    yield "| run | rows | seconds | rows a core-second | peak MB |"
+    yield "|---|---|---|---|---|"
+    for folder, (rows, one) in zip(folders, found, strict=True):
+        yield f"| {folder.name} | {rows:,} | {one.seconds:.1f} | {rows / one.cpu:,.0f} | {one.megabytes:.0f} |"
+    (few, short), (many, long) = found[0], found[-1]
+    if many > few:
+        exponent = math.log(long.cpu / short.cpu) / math.log(many / few)
+        yield ""
+        yield f"Processor time grows with the {exponent:.2f}th power of the rows from the first run to the last."
+
+
+def markers(lines: int) -> Iterator[str]:
+    """JSON lines: our reader against bare parsers."""
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "markers.jsonl"
+        with file.open("w", encoding="utf-8") as out:
+            for n in range(lines // 2):
+                for kind, ns in (("submit", 2 * n), ("cancel", 2 * n + 1)):
+                    told = {"ts": 10**18 + ns * 10**6, "kind": kind, "side": "buy", "price": 361000 + n % 50, "size": 5}
+                    out.write(json.dumps({**told, "reason": "requote", "order_id": n}) + "\n")
+        yield "| JSON lines | seconds | lines a second | of the fastest |"
+        yield "|---|---|---|---|"
+        parsers = {
+            "orjson, bare": "import sys, orjson\nfor line in open(sys.argv[1], 'rb'): orjson.loads(line)",
+            "json, bare": "import sys, json\nfor line in open(sys.argv[1], 'rb'): json.loads(line)",
+            "`fillproof`, read and matched": "import sys\nfrom invariants.readers import read_run\nread_run(sys.argv[1])",
+        }
+        found = {name: measure(script(code, str(file)), 2).seconds for name, code in parsers.items()}
+        for name, seconds in found.items():
+            share = min(found.values()) / seconds
+            yield f"| {name} | {seconds:.2f} | {lines / seconds:,.0f} | {share:.0%} |"
+
+
+def _rows(folder: Path) -> int:
+    import pyarrow.parquet as pq
+
+    return sum(pq.read_metadata(file).num_rows for file in folder.glob("*.parquet"))
+
+
+def machine() -> str:
+    """What measured."""
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("pyarrow", "duckdb", "polars", "numpy"))
+    return f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, {libraries}"
+
+
+def main() -> None:
+    """Print the tables, or write them into the README."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--days", type=int, nargs="+", default=[6, 62, 620])
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "fillproof-long-runs")
+    parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--lines", type=int, default=400_000)
+    parser.add_argument("--readme", action="store_true")
+    given = parser.parse_args()
+    day = one_day()
+    folders = [write_long_run(given.folder / f"{days} days", days, day) for days in given.days]
+    middle = folders[min(1, len(folders) - 1)]
+    parts: list[Callable[[], Iterator[str]]] = [
+        lambda: speed(middle, given.times),
+        lambda: growth(folders, 1),
+        lambda: markers(given.lines),
+    ]
+    lines = [f"Measured on {machine()}.", ""]
+    for part in parts:
+        lines += [*part(), ""]
+    print("\n".join(lines))
+    if given.readme:
+        text = README.read_text(encoding="utf-8")
+        head, _, rest = text.partition("<!-- audit-benchmark -->\n")
+        _, _, tail = rest.partition("<!-- /audit-benchmark -->")
+        table = "\n".join(lines).rstrip() + "\n"
+        README.write_text(f"{head}<!-- audit-benchmark -->\n{table}<!-- /audit-benchmark -->{tail}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

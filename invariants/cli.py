@@ -158,6 +158,7 @@ class _Pieces:
     cluster: str | None
     resume: Path | None
     laws: Sequence[Law] | None
+    shown: bool
 
     @property
     def asked(self) -> bool:
@@ -181,6 +182,7 @@ class _Pieces:
                     cluster=self.cluster,
                     resume=self.resume,
                     laws=self.laws,
+                    shown=self.shown,
                     max_findings=max_findings,
                     told=told,
                 )
@@ -330,7 +332,10 @@ def audit(
     from invariants.report.as_text import clean, counts
     from invariants.waivers import complaints, read_waivers, today
 
-    source, in_pieces = _Source(**reading), _Pieces(workers=workers, cluster=cluster, resume=resume, laws=_named(names))
+    source = _Source(**reading)
+    in_pieces = _Pieces(
+        workers=workers, cluster=cluster, resume=resume, laws=_named(names), shown=html_path is not None
+    )
     paths = source.apart(_each_bundle(paths))
     files = Files(paths)
     for option, target, suffix in (("--json", json_path, ".json"), ("--html", html_path, ".html")):

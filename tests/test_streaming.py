@@ -30,6 +30,7 @@ from invariants.demo.maker import Maker, run_maker
 from invariants.laws import LAWS
 from invariants.readers.bundle import read_bundle, write_bundle
 from invariants.report.as_json import report_bytes
+from invariants.report.page.windows import Windows
 from invariants.streaming import NotInPiecesError, audit_streamed, files, pools
 from simcore import InputError, Rules, Run
 
@@ -186,6 +187,26 @@ def test_killed_at_any_instant_and_resumed(days: Path, whole: bytes, tmp_path: P
 
 def _pieces(kept: Path) -> set[str]:
     return {file.name for file in kept.glob("*/piece-*.json")}
+
+
+def test_a_page_shows_what_stands_around_the_findings(days: Path) -> None:
+    """As in memory, but for what is too far from any finding to be drawn."""
+    run = read_bundle(days)
+    near = audit_streamed(days, shown=True).run
+    assert len(near.fills) == len(run.fills)
+    assert 0 < len(near.orders) < len(run.orders) / 100
+    assert 0 < len(near.trades) < len(run.trades) / 100
+    broken = [j for j in audit(run).judgements if j.failed]
+    whole_windows, near_windows = Windows(run, 10_000), Windows(near, 10_000)
+    for finding in (finding for judgement in broken for finding in judgement.findings):
+        assert (whole_windows.place(finding) is None) == (near_windows.place(finding) is None)
+    ours, theirs = near_windows.to_dict(), whole_windows.to_dict()
+    assert ours["windows"]
+    for name in ("tick", "lot", "cap", "initial"):
+        assert ours[name] == theirs[name]
+    assert {row[0] for row in ours["windows"]} == {row[0] for row in theirs["windows"]}
+    assert ours["trades"]["row"] == theirs["trades"]["row"]
+    assert {tuple(order[:2]) for order in ours["orders"]} == {tuple(order[:2]) for order in theirs["orders"]}
 
 
 def test_a_judged_piece_is_not_judged_again(days: Path, whole: bytes, tmp_path: Path) -> None:

@@ -155,7 +155,8 @@ def fees_follow_schedule(run: Run) -> Iterator[Ruling]:
         return Claim("fee", str(fills.fee[row]), str(want), f"{rate} of the notional", story)
 
     broken = np.array([not _agrees(fills.fee[k], due(k)) for k in rows.tolist()], dtype=np.bool_)
-    near = np.array([_rounds_to(run, fills.fee[k], due(k)) for k in rows.tolist()], dtype=np.bool_)
+    near = broken.copy()
+    near[broken] = [_rounds_to(run, fills.fee[k], due(k)) for k in rows[broken].tolist()]
     yield rule_on("fills", rows, broken, tell, kinds=kinds_of(len(rows), rounded=near))
     if reported is not None and not run.has_fills:
         yield nothing("reported", undecided=1, reason="no fills were given")

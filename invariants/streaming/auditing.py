@@ -21,6 +21,7 @@ from invariants.smells import Distances, smells
 from invariants.split import Piece, judge, merge
 from invariants.splitting.carrying import Carrier
 from invariants.splitting.cutting import end_of, start_of
+from invariants.streaming.around import around, without_rows
 from invariants.streaming.files import TableFile, changed, read_bytes, sha256_of, table_file, tables_in
 from invariants.streaming.judging import judge_stretch, stretches
 from invariants.streaming.keeping import Judged, Kept
@@ -55,6 +56,7 @@ def audit_streamed(
     laws: Sequence[Law] | None = None,
     max_findings: int = MAX_FINDINGS,
     piece_rows: int = PIECE_ROWS,
+    shown: bool = False,
     told: Told = lambda _done, _all: None,
 ) -> Report:
     """As ``audit`` of the bundle at ``path``, in pieces of about ``piece_rows`` rows.
@@ -62,7 +64,7 @@ def audit_streamed(
     ``laws`` are those to be judged, if not all: then the report has nothing but them. ``cluster`` is the
     address of a Dask scheduler. ``resume`` is a folder in which the pieces are kept as they are judged:
     what is there already is not judged again. ``told`` hears how many pieces of how many are judged. The
-    report's run has its head, its fills, and no other rows.
+    report's run has its head, its fills, and of the other rows none, or those near findings if it is to be ``shown``.
 
     Raises ``InputError``; ``NotInPiecesError`` for a run that can only be judged as a whole.
     """
@@ -89,6 +91,8 @@ def audit_streamed(
                 kept.add(one)
             told(len(kept), total)
     report = _report(plan, kept.in_order(), windows, max_findings)
+    rows = around(plan, without_rows(report.run), report.judgements) if shown else without_rows(report.run)
+    report = replace(report, run=rows)
     return _unchanged(report if laws is None else report.only(laws), inputs)
 
 

@@ -69,10 +69,11 @@ class Desk:
             keep[more] = True
             mine = keep[place]
             if mine.any():
-                self._waiting[task.number].append(columns if mine.all() else _some(columns, mine))
+                self._waiting[task.number].append(columns if mine.all() else some_of(columns, mine))
 
 
-def _some(table: Any, rows: Any) -> Any:
+def some_of(table: Any, rows: Any) -> Any:
+    """Some rows of a table."""
     return type(table)(**{name: getattr(table, name)[rows] for name in table.__dataclass_fields__})
 
 
@@ -101,8 +102,8 @@ def _loaded(brief: Brief, task: Task, desks: dict[str, Desk]) -> tuple[Run, list
     orders = desks["orders"].rows_of(task) if "orders" in desks else empty.orders
     missing = ~np.isin(brief.extras.row, orders.row)
     if missing.any():
-        orders = joined([orders, _some(brief.extras, missing)])
-        orders = _some(orders, np.argsort(orders.row, kind="stable"))
+        orders = joined([orders, some_of(brief.extras, missing)])
+        orders = some_of(orders, np.argsort(orders.row, kind="stable"))
     trades = desks["tape"].rows_of(task) if "tape" in desks else empty.trades
     tops = desks["quotes"].rows_of(task) if "quotes" in desks else empty.tops
     own = {
@@ -110,7 +111,7 @@ def _loaded(brief: Brief, task: Task, desks: dict[str, Desk]) -> tuple[Run, list
         for table, rows in (("orders", orders), ("tape", trades), ("quotes", tops))
     }
     first, end = task.own_fills
-    fills = replace(task.fills, order=_local(orders.row - 1, task.fills.order))
+    fills = replace(task.fills, order=places_of(orders.row - 1, task.fills.order))
     before_lots = task.position_lots - int((fills.side * fills.size_lots)[:first].sum())
     run = replace(
         empty,
@@ -131,7 +132,7 @@ def _loaded(brief: Brief, task: Task, desks: dict[str, Desk]) -> tuple[Run, list
     return run, [start_of(), begin, end_of(run)] if task.last else edges
 
 
-def _local(rows: Ints, order: Ints) -> Ints:
+def places_of(rows: Ints, order: Ints) -> Ints:
     """The place of each order among ``rows``; -1 for one that is not there."""
     if not len(rows):
         return np.full(len(order), -1)

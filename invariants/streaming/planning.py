@@ -109,6 +109,7 @@ class Plan:
     event_ns: int = ABSENT
     logs_live: bool = False
     ends: Counter[str] = field(default_factory=Counter)
+    spans: dict[str, list[tuple[int, int, int]]] = field(default_factory=dict)
 
     def name(self, found: Sequence[Names], table: str, ids: Any) -> None:
         """Take in the first look at a table; ``ids`` are the different ids that the fills name."""
@@ -146,6 +147,7 @@ class Plan:
         """Take in the second look at a table. Raises ``NotInPiecesError``."""
         file = self.files[table]
         told = [times for times in found if times.kept]
+        self.spans[table] = [(times.begin, times.first_ns, times.last_ns) for times in told]
         self.counts[table] = sum(times.kept for times in told)
         _check_order(table, told)
         at = np.full(len(self.cuts), len(file))

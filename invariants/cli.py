@@ -8,6 +8,7 @@ What a command needs is imported inside it, so that ``fillproof --help`` answers
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 import traceback
@@ -35,12 +36,15 @@ if TYPE_CHECKING:
     from simcore import Instrument, Run
 
 _INTERRUPTED = 130
+_SELDOM = (50_000, 10, 10)
+"""When to look for garbage (Python: 700, 10, 10): a run is some hundred thousand small objects, none in a cycle."""
 
 
 class _Court(click.Group):
     """A group whose commands turn errors into exit codes: the shell must never take a crash for a verdict."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        gc.set_threshold(*_SELDOM)
         try:
             return super().invoke(ctx)
         except InputError as error:

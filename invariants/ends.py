@@ -53,7 +53,7 @@ def _end(
     rules: Rules,
     last_ns: int,
 ) -> End:
-    if sum(fill.size_lots for fill in fills) == submit.size_lots:
+    if fills and sum(fill.size_lots for fill in fills) == submit.size_lots:
         return End("filled", fills[-1].ns)
     if submit.order_id in blocked:
         return End("cancelled", blocked[submit.order_id])

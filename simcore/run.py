@@ -227,6 +227,12 @@ class Run:
             **more,
         )
 
+    def refilled(self, answer: Iterable[Any]) -> Self:
+        """The run of the same orders with other fills, in their order; what is no proper ``Fill`` is rejected."""
+        index = {order_id: row for row, order_id in enumerate(self.orders.order_id)}
+        fills, rejected, count = _fills(answer, index)
+        return replace(self, fills=fills, rejected=tuple(rejected), read={**self.read, "fills": count})
+
     @classmethod
     def from_frames(cls, **frames: Any) -> Run:
         """A run from pandas tables in native units; see ``simcore.frames.run_from_frames``."""

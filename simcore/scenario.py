@@ -11,6 +11,8 @@ from simcore.events import Action, Cancel, Submit, TapeEvent, TopOfBook, Trade
 from simcore.rules import Rules
 from simcore.units import INT64_MAX, LARGEST_LOTS, LARGEST_TICKS, Side
 
+_EVENTS, _ACTIONS = (Trade, TopOfBook), (Submit, Cancel)
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
@@ -38,7 +40,7 @@ class Scenario:
 def _check_tape(tape: Iterable[Any]) -> None:
     last_ns = total_lots = 0
     for row, event in enumerate(tape, 1):
-        if not isinstance(event, Trade | TopOfBook):
+        if not isinstance(event, _EVENTS):
             raise InputError(file="tape", row=row, field="event", got=event, wanted="a Trade or a TopOfBook")
         _check_ns(event.ns, last_ns, "tape", row)
         last_ns = event.ns
@@ -60,7 +62,7 @@ def _check_actions(actions: Iterable[Any]) -> None:
     submitted: set[Any] = set()
     cancelled: dict[Any, int] = {}
     for row, action in enumerate(actions, 1):
-        if not isinstance(action, Submit | Cancel):
+        if not isinstance(action, _ACTIONS):
             raise InputError(file="actions", row=row, field="action", got=action, wanted="a Submit or a Cancel")
         _check_ns(action.ns, last_ns, "actions", row)
         last_ns = action.ns
@@ -92,6 +94,8 @@ def _check_ns(ns: Any, last_ns: int, file: str, row: int) -> None:
 
 
 def _check_positive(value: Any, high: int, name: str, file: str, row: int) -> None:
+    if type(value) is int and 0 < value <= high:  # nearly always
+        return
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= high:
         raise InputError(file=file, row=row, field=name, got=value, wanted=f"a whole number from 1 to {high}")
 

@@ -16,7 +16,7 @@ from decimal import Decimal
 from itertools import groupby
 from operator import attrgetter
 
-from invariants.demo.pricing import Quoter, Targets
+from invariants.demo.pricing import Quoter
 from invariants.ends import order_ends
 from invariants.simulate import logged_run
 from simcore import (
@@ -158,7 +158,7 @@ class _Table:
     reasons: dict[OrderId, str] = field(default_factory=dict)
     _alive: dict[OrderId, _Alive] = field(default_factory=dict)
     _quote: dict[Side, _Alive | None] = field(default_factory=lambda: dict.fromkeys(Side))
-    _sent_ns: dict[Side, int] = field(default_factory=dict)
+    _next_ns: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
 
     def advance(self, ns: int, instant: tuple[TapeEvent, ...], seq: int) -> None:
         """One instant: what filled, what is to be seen, what is to be done. ``seq`` is its first event's."""
@@ -166,14 +166,16 @@ class _Table:
         for event in instant:
             self.quoter.see(event)
         targets = self.quoter.targets(ns, self.rules.initial_position_lots)
-        for side in Side:
-            self._act(side, ns, targets)
+        for side, target in targets.items():
+            self._act(side, ns, target)
 
     def _fill(self, ns: int, instant: tuple[TapeEvent, ...], seq: int) -> None:
         """Ask the reference simulator for this instant alone: its state is the live orders and the position."""
+        trades = [event for event in instant if isinstance(event, Trade)]
+        if not trades:
+            return
         self._forget(ns)
         live = [order.submit for order in self._alive.values()]
-        trades = [event for event in instant if isinstance(event, Trade)]
         if not any(crosses(submit, trade, self.rules) for submit in live for trade in trades):
             return
         cancels = [order.cancel for order in self._alive.values() if order.cancel is not None]
@@ -211,12 +213,12 @@ class _Table:
         for order_id in over:
             del self._alive[order_id]
 
-    def _act(self, side: Side, ns: int, targets: Targets) -> None:
+    def _act(self, side: Side, ns: int, target: int | str) -> None:
         """Withdraw what must not stand, and quote what is wanted, no faster than the interval allows."""
-        target, quote = targets[side], self._quote[side]
+        quote = self._quote[side]
         if quote is not None and self._is_over(quote, ns):
             quote = self._quote[side] = None
-        may_send = ns >= self._sent_ns.get(side, ns - self.maker.min_interval_ns) + self.maker.min_interval_ns
+        may_send = ns >= self._next_ns[side]
         reason = "" if quote is None else self._why_withdraw(quote.submit, ns, target, may_send=may_send)
         if quote is not None and reason:
             quote.cancel = Cancel(ns, quote.submit.order_id)
@@ -240,5 +242,5 @@ class _Table:
 
     def _send(self, submit: Submit) -> None:
         self.actions.append(submit)
-        self._sent_ns[submit.side] = submit.ns
+        self._next_ns[submit.side] = submit.ns + self.maker.min_interval_ns
         self._alive[submit.order_id] = self._quote[submit.side] = _Alive(submit)

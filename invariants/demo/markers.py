@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
+from operator import itemgetter
 from pathlib import Path
 
 from invariants.report.write import write_atomically
@@ -15,9 +17,11 @@ from simcore.run import ABSENT
 NAMES = {"submits": "maker_quote_submissions", "cancels": "maker_quote_cancellations", "pnl": "strategy_total_pnl_jpy"}
 """The origin's own names of totals."""
 
-
 EXPIRED = "quote_ttl_expired"
 """The reason of a cancel that is an expiry: the origin counts both as cancellations."""
+
+_RANKS = {"fill": 0, "cancel": 1, "submit": 2}
+"""What comes first at one instant."""
 
 
 def write_markers(run: Run, folder: str | Path, *, reasons: Mapping[OrderId, str] | None = None) -> None:
@@ -27,50 +31,55 @@ def write_markers(run: Run, folder: str | Path, *, reasons: Mapping[OrderId, str
     cancel marker too, as in the origin, where every quote ends in a fill or a cancellation. A maker
     with several quotes at one price must leave expiries out: without ids they would name each other.
     """
-    marked = sorted(_markers(run, reasons), key=lambda marker: marker[:2])
+    marked = sorted(_markers(run, reasons), key=itemgetter(0, 1))
     lines = "".join(f"{line}\n" for _, _, line in marked)
     write_atomically(Path(folder) / "markers.jsonl", lines.encode())
     write_atomically(Path(folder) / "backtest.json", _backtest(run, reasons).encode())
 
 
 def _markers(run: Run, reasons: Mapping[OrderId, str] | None) -> Iterator[tuple[int, int, str]]:
-    """Every marker with its time and rank: at one instant fills come first, then cancels, then submits.
+    """Every marker with its time and rank: at one instant fills, then cancels, then submits.
 
     A cancel that found its order already over left no marker: without ids it would name another.
     """
-    orders, fills, instrument = run.orders, run.fills, run.instrument
-    for row in range(len(fills)):
-        price, size = int(fills.price_ticks[row]), int(fills.size_lots[row])
-        yield _marker(int(fills.ns[row]), "fill", int(fills.side[row]), price, size, instrument, "trade_crossed")
-    for row in range(len(orders)):
-        side, price, size = int(orders.side[row]), int(orders.price_ticks[row]), int(orders.size_lots[row])
-        if orders.end[row] == "cancelled" and orders.cancel_ns[row] != ABSENT:
-            why = (reasons or {}).get(orders.order_id[row], "stale_quote")
-            yield _marker(int(orders.cancel_ns[row]), "cancel", side, price, size, instrument, why)
-        elif orders.end[row] == "expired" and reasons is not None:
-            yield _marker(int(orders.end_ns[row]), "cancel", side, price, size, instrument, EXPIRED)
-        yield _marker(int(orders.submit_ns[row]), "submit", side, price, size, instrument, "maker_quote")
+    orders, fills, marker = run.orders, run.fills, _marker_of(run.instrument)
+    filled = (fills.ns, fills.side, fills.price_ticks, fills.size_lots)
+    for ns, side, price, size in zip(*(column.tolist() for column in filled), strict=True):
+        yield marker(ns, "fill", side, price, size, "trade_crossed")
+    sent = (orders.submit_ns, orders.cancel_ns, orders.end_ns, orders.side, orders.price_ticks, orders.size_lots)
+    rows = zip(orders.order_id, orders.end, *(column.tolist() for column in sent), strict=True)
+    for order_id, end, submit_ns, cancel_ns, end_ns, side, price, size in rows:
+        if end == "cancelled" and cancel_ns != ABSENT:
+            yield marker(cancel_ns, "cancel", side, price, size, (reasons or {}).get(order_id, "stale_quote"))
+        elif end == "expired" and reasons is not None:
+            yield marker(end_ns, "cancel", side, price, size, EXPIRED)
+        yield marker(submit_ns, "submit", side, price, size, "maker_quote")
 
 
-def _marker(
-    ns: int, kind: str, side: int, price_ticks: int, size_lots: int, instrument: Instrument, reason: str
-) -> tuple[int, int, str]:
-    # Written by hand: the json module has no exact decimals.
-    price, size = f"{instrument.price(price_ticks):f}", f"{instrument.size(size_lots):f}"
-    line = (
-        f'{{"ts": "{_iso(ns)}", "kind": "{kind}", "side": "{Side(side).name}", '
-        f'"price": {price}, "size": {size}, "reason": "{reason}"}}'
-    )
-    return ns, ("fill", "cancel", "submit").index(kind), line
+def _marker_of(instrument: Instrument) -> Callable[[int, str, int, int, int, str], tuple[int, int, str]]:
+    """What writes a marker on this grid; every price, size and second is put in words once."""
+    price_of = cache(lambda ticks: f"{instrument.price(ticks):f}")
+    size_of = cache(lambda lots: f"{instrument.size(lots):f}")
+    second_of = cache(lambda seconds: f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}")
+
+    def marker(ns: int, kind: str, side: int, price_ticks: int, size_lots: int, reason: str) -> tuple[int, int, str]:
+        # Written by hand: the json module has no exact decimals.
+        seconds, rest = divmod(ns, 1_000_000_000)
+        line = (
+            f'{{"ts": "{second_of(seconds)}.{_digits(rest)}Z", "kind": "{kind}", "side": "{Side(side).name}", '
+            f'"price": {price_of(price_ticks)}, "size": {size_of(size_lots)}, "reason": "{reason}"}}'
+        )
+        return ns, _RANKS[kind], line
+
+    return marker
 
 
-def _iso(ns: int) -> str:
-    """UTC with as many digits as the instant needs: three, six or nine."""
-    seconds, rest = divmod(ns, 1_000_000_000)
-    digits = f"{rest:09d}"
+def _digits(rest_ns: int) -> str:
+    """The part of a second with as many digits as it needs: three, six or nine."""
+    digits = f"{rest_ns:09d}"
     while len(digits) > 3 and digits.endswith("000"):
         digits = digits[:-3]
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{digits}Z"
+    return digits
 
 
 def _backtest(run: Run, reasons: Mapping[OrderId, str] | None) -> str:

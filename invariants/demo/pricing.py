@@ -82,9 +82,11 @@ class Quoter:
 
     def targets(self, ns: int, position_lots: int) -> Targets:
         """What to quote on each side at ``ns``, holding ``position_lots``."""
-        refused = {side: self._refusal(side, ns, position_lots) for side in Side}
         prices = self._prices(position_lots)
-        return {side: refused[side] or (prices[side] if prices[side] > 0 else "no_book") for side in Side}
+        return {
+            side: self._refusal(side, ns, position_lots) or (limit if limit > 0 else "no_book")
+            for side, limit in prices.items()
+        }
 
     def _refusal(self, side: Side, ns: int, position_lots: int) -> str:
         """Why ``side`` is not to be quoted; empty where it may be."""

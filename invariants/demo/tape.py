@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from random import Random
 
 from simcore import Instrument, Side, TapeEvent, TopOfBook, Trade
@@ -51,6 +52,7 @@ class _Market:
     ns: int = START_NS
 
 
+@cache
 def day(seed: int = SEED, seconds: int = SECONDS) -> tuple[TapeEvent, ...]:
     """The synthetic tape in order: trades and tops of book, whole milliseconds, ticks and lots."""
     return tuple(_events(Random(seed), seconds))  # noqa: S311 - a tape, not a secret

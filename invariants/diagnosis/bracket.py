@@ -74,7 +74,7 @@ def bracket_of(run: Run, mids: Mids, horizon_ns: int) -> Bracket:
     reason = _lacking(run, mids)
     if reason:
         return Bracket(reason=reason)
-    rules = _declared(run)
+    rules = declared(run)
     try:
         actions = tuple(_actions(run))
         asked = {cross: Scenario(tuple(_trades(run)), actions, replace(rules, cross=cross)) for cross in (AT, THROUGH)}
@@ -83,14 +83,11 @@ def bracket_of(run: Run, mids: Mids, horizon_ns: int) -> Bracket:
     fills = {cross: simulate(scenario) for cross, scenario in asked.items()}
     no_queue = "" if len(run.tops) else "no tops of book show the size ahead"
     if not no_queue:
-        fills[QUEUED] = simulate_queued(Scenario(tuple(_tape(run)), actions, replace(rules, cross=AT)))
-    others = [
-        _row(name, _refilled(run, rules, actions, fills[name]), mids, horizon_ns)
-        for name in (AT, QUEUED, THROUGH)
-        if name in fills
-    ]
+        fills[QUEUED] = simulate_queued(Scenario(tuple(tape_of(run)), actions, replace(rules, cross=AT)))
+    sent = _sent(run, rules, asked[AT])
+    others = {name: sent.refilled(fills[name]) for name in (AT, QUEUED, THROUGH) if name in fills}
     return Bracket(
-        rows=(_row(RECORDED, run, mids, horizon_ns), *others),
+        rows=tuple(_row(name, filled, mids, horizon_ns) for name, filled in {RECORDED: run, **others}.items()),
         assumed=tuple(f"{name} = {_value(rules, name)}" for name in DIALS if not run.rules.declares(name)),
         reproduced=_same(run, fills[rules.cross]),
         no_queue=no_queue,
@@ -108,7 +105,7 @@ def _lacking(run: Run, mids: Mids) -> str:
     return ""
 
 
-def _declared(run: Run) -> Rules:
+def declared(run: Run) -> Rules:
     """The run's rules, with an assumption for each dial that it does not declare.
 
     No expiry and no cap (``_actions`` has the logged ends), the latency that the log shows, and
@@ -154,16 +151,16 @@ def _trades(run: Run) -> Iterator[Trade]:
         yield Trade(ns, price, size, takers.get(side))
 
 
-def _tape(run: Run) -> list[TapeEvent]:
+def tape_of(run: Run) -> list[TapeEvent]:
     """Trades and tops of book by time, at one instant trades first."""
     columns = (run.tops.ns, run.tops.bid_ticks, run.tops.bid_lots, run.tops.ask_ticks, run.tops.ask_lots)
     tops = [TopOfBook(*row) for row in zip(*(column.tolist() for column in columns), strict=True) if min(row) > 0]
     return sorted([*_trades(run), *tops], key=lambda event: event.ns)
 
 
-def _refilled(run: Run, rules: Rules, actions: tuple[Action, ...], fills: Sequence[Fill]) -> Run:
-    """The run with other fills."""
-    other = Run.from_scenario(Scenario((), actions, rules), fills)
+def _sent(run: Run, rules: Rules, asked: Scenario) -> Run:
+    """The run with the orders that are asked for, and without fills."""
+    other = Run.from_scenario(asked, ())
     return replace(run, orders=other.orders, fills=other.fills, rules=rules, provenance=other.provenance)
 
 

@@ -43,7 +43,7 @@ USAGE_ERROR, INTERRUPTED = 4, 2
 def verify(simulator: str, json_path: Path | None, waivers_path: Path | None, strict: bool, **options: Any) -> None:
     """Hold SIMULATOR against every law and relation.
 
-    SIMULATOR is package.module:function, path/to/file.py:function or 'cmd:./program --flags'.
+    SIMULATOR is package.module:function, path/to/file.py:function, 'cmd:./program --flags' or engine:NAME.
     """
     excused, wrong = _held(waivers_path, simulator)
     with _report_path(json_path) as path:
@@ -57,6 +57,8 @@ def verify(simulator: str, json_path: Path | None, waivers_path: Path | None, st
         click.echo(f"{law}: waived until {waiver.expires}, {waiver.case} still fails: {waiver.reason}")
     for complaint in wrong:
         click.echo(complaint)
+    for line in pages_on(simulator, told):
+        click.echo(line)
     click.echo(_last_words(code, told))
     sys.exit(1 if wrong and code in (0, 3) else code)
 
@@ -128,6 +130,17 @@ def _report_path(given: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder) / "verify.json"
+
+
+def pages_on(simulator: str, told: Mapping[str, Any] | None) -> Iterator[str]:
+    """For each law that a real engine broke: where the source tree tells why, or that nothing does."""
+    from invariants.drivers.engines import engine_named  # noqa: PLC0415 - only where it is wanted
+
+    if told is None or not simulator.startswith("engine:"):
+        return
+    engine = engine_named(simulator.removeprefix("engine:"))
+    for law in (law["law"] for law in told["laws"] if law["verdict"] == Verdict.FAIL.value):
+        yield f"{law}: {', '.join(engine.pages(law)) or 'not known before'}"
 
 
 def _last_words(code: int, told: Mapping[str, Any] | None) -> str:

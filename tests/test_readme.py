@@ -6,12 +6,15 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from readme_files import write_readme_files
 from readme_tables import ENGINES, README, ROOT, from_engines, generated, renewed
 from recipes import RECIPES, export_lines
@@ -23,6 +26,7 @@ from invariants.waivers import read_waivers
 from simcore import Rules
 from simcore.rules import read_toml
 
+COMPILER = shutil.which("cc")
 TEXT = README.read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 NAMED = {name: body for _, body in BLOCKS for name in re.findall(r"\A# ([\w-]+\.(?:py|toml))$", body, re.MULTILINE)}
@@ -41,8 +45,12 @@ def python_blocks() -> list[str]:
 
 @pytest.fixture
 def room(tmp_path: Path) -> Path:
-    """A folder with every file that the README names."""
+    """A folder with every file that the README names, and the program in C where there is a compiler."""
     write_readme_files(tmp_path)
+    shutil.copytree(ROOT / "fixtures" / "cmd", tmp_path, dirs_exist_ok=True)
+    if COMPILER is not None:
+        [words] = re.findall(r"`(cc -O2 [^`]+)`", TEXT)
+        subprocess.run([COMPILER, *shlex.split(words)[1:]], cwd=tmp_path, check=True)
     for name, body in NAMED.items():
         (tmp_path / name).write_text(body, encoding="utf-8")
     return tmp_path
@@ -126,6 +134,8 @@ def test_the_picture_is_of_the_fill_below_it() -> None:
 @pytest.mark.parametrize("block", blocks("console"), ids=lambda b: b.splitlines()[0])
 def test_console_says_what_is_shown(block: str, room: Path) -> None:
     """Each command runs; each line shown appears in its output, in order; `...` stands for any lines."""
+    if "cmd:./simulator" in block and COMPILER is None:
+        pytest.skip("no C compiler here")
     starts = [m.start() for m in re.finditer(r"^\$ ", block, re.MULTILINE)] + [len(block)]
     for begin, end in pairwise(starts):
         command, *shown = block[begin:end].rstrip("\n").split("\n")
@@ -137,10 +147,16 @@ def test_console_says_what_is_shown(block: str, room: Path) -> None:
             rest = rest[rest.index(line) + 1 :]
 
 
+def yaml_block(word: str) -> tuple[str, Any]:
+    """The one YAML block that has the word, and what it says."""
+    [block] = [block for block in blocks("yaml") if word in block]
+    return block, yaml.safe_load(block)
+
+
 def test_workflow_steps_run(room: Path) -> None:
     """The commands of the workflow, with no waiver, on two runs; it uploads the file that they write."""
-    [block] = blocks("yaml")
-    [command] = re.findall(r"run: (fillproof .+)$", block, re.MULTILINE)
+    _, steps = yaml_block("--sarif")
+    command = steps[0]["run"]
     (room / "waivers.toml").write_text("", encoding="utf-8")
     (room / "tape").mkdir()
     (room / "tape.csv").rename(room / "tape" / "tape.csv")
@@ -149,9 +165,32 @@ def test_workflow_steps_run(room: Path) -> None:
     command = command.replace("runs/*", "runs/monday runs/tuesday")
     said = fillproof(command, room, GITHUB_STEP_SUMMARY=str(room / "step.md"))
     assert said.returncode == 0, said.stdout + said.stderr
-    [written] = re.findall(r"sarif_file: ([\w.]+)", block)
-    assert (room / written).exists()
+    assert (room / steps[1]["with"]["sarif_file"]).exists()
     assert "tuesday" in (room / "step.md").read_text(encoding="utf-8")
+
+
+def test_gate_of_a_simulator_is_green_and_red(room: Path) -> None:
+    """The workflow's command passes; with a broken simulator it fails, and leaves the cases that are uploaded."""
+    _, workflow = yaml_block("upload-artifact")
+    *_, install, verify, upload = workflow["jobs"]["gate"]["steps"]
+    assert install["run"].startswith("python -m pip install vendor/fillproof-")
+    assert fillproof(f"{verify['run']} -n 0", room).returncode == 0
+    honest = (room / "adapter.py").read_text(encoding="utf-8")
+    broken = honest.replace("now >= placed + self.latency", "True")
+    assert broken != honest
+    (room / "adapter.py").write_text(broken, encoding="utf-8")
+    said = fillproof(f"{verify['run']} -n 0 --examples 10", room)
+    assert said.returncode == 1
+    assert "broken: latency_is_respected" in said.stdout
+    assert list((room / upload["with"]["path"]).glob("*.case.json"))
+
+
+def test_hook_before_commits_runs(room: Path) -> None:
+    _, config = yaml_block("repo: local")
+    [hook] = [hook for repo in config["repos"] for hook in repo["hooks"]]
+    assert {"id", "name", "entry", "language"} <= set(hook)  # what a local hook must have
+    assert hook["pass_filenames"] is False
+    assert fillproof(f"{hook['entry']} -n 0", room).returncode == 0
 
 
 def fillproof(command: str, room: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from tables import plain_rules, scenario
 
 from invariants.relations import RELATIONS, Relation, RelationBroken, relation_named
-from invariants.tapes import scenarios
+from invariants.tapes import Supports, scenarios
 from simcore import Cancel, Fill, Rules, Scenario, Side, Submit, TopOfBook, Trade, simulate
 
 LARGEST_TICKS = 2**61
@@ -226,6 +226,23 @@ def test_fills_of_one_instant_may_come_in_any_order() -> None:
 
     both = scenario("1 submit 1 BUY 100 1\n1 submit 2 BUY 100 1\n5 trade - - 100 1")
     assert relation_named("equals_reference").check(backwards, both).difference is None
+
+
+def test_sizes_are_scaled_no_further_than_the_simulator_can_be_driven() -> None:
+    class Modest:
+        supports = Supports(huge_sizes=False)
+
+        def __init__(self) -> None:
+            self.largest_lots = 0
+
+        def __call__(self, given_scenario: Scenario) -> list[Fill]:
+            sizes = [event.size_lots for event in (*given_scenario.tape, *given_scenario.actions)]
+            self.largest_lots = max(self.largest_lots, *sizes)
+            return simulate(given_scenario)
+
+    modest = Modest()
+    assert relation_named("size_scale").check(modest, scenario("1 submit 1 BUY 100 2\n5 trade - - 100 1")).applies
+    assert modest.largest_lots == 6
 
 
 def test_a_fee_is_compared_where_both_have_one() -> None:

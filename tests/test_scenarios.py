@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tables import plain_rules, scenario
 
 from invariants.tapes import FEATURES, Supports, any_rules, features, minimise, scenarios
-from invariants.tapes.worlds import GENE, HEADER, Gene, World, is_marketable, is_through
+from invariants.tapes.worlds import GENE, HEADER, Gene, World, is_early, is_marketable, is_through
 from simcore import Cancel, InputError, Rules, Scenario, Side, Submit, TopOfBook, Trade, simulate
 from simcore.rules import CHOICES, DIALS
 
@@ -112,6 +112,7 @@ INSIDE: dict[str, Callable[[Scenario], bool]] = {
     "huge_sizes": lambda s: all(event.size_lots < LARGE_LOTS for event in (*submits(s), *trades(s))),
     "huge_prices": lambda s: all(event.price_ticks < LARGE_TICKS for event in (*submits(s), *trades(s))),
     "trades_through": lambda s: not any(is_through(trade, s.actions, s.rules) for trade in trades(s)),
+    "early_cancels": lambda s: not any(is_early(action, s.actions, s.rules) for action in s.actions),
     "marketable_orders": lambda s: not any(is_marketable(order, s.tape) for order in submits(s)),
 }
 
@@ -192,6 +193,7 @@ def test_worlds_of_huge_units_are_valid(header: bytes, genes: list[Gene]) -> Non
                 "huge_prices",
                 "trades_through",
                 "marketable_orders",
+                "early_cancels",
             ),
         ),
         (Supports(tops=False), ("tops",)),

@@ -127,7 +127,7 @@ def size_scale(simulate: Simulate, scenario: Scenario) -> Comparison:
     rules = scenario.rules
     largest = sum(getattr(e, name) for e in (*scenario.tape, *scenario.actions) for name in _SIZES if hasattr(e, name))
     found = skipped("no room in int64")
-    for factor in (3, 2**20):
+    for factor in (3, 2**20) if _can(simulate, "huge_sizes") else (3,):
         if factor * max(largest, abs(rules.initial_position_lots), rules.position_cap_lots or 0) > LARGEST_LOTS:
             continue
         cap_lots = None if rules.position_cap_lots is None else rules.position_cap_lots * factor

@@ -21,7 +21,7 @@ from itertools import islice
 from typing import Self
 
 from invariants.tapes.supports import Supports
-from invariants.tapes.worlds import LARGEST_EXACT_TICKS, is_marketable, is_through
+from invariants.tapes.worlds import LARGEST_EXACT_TICKS, is_early, is_marketable, is_through
 from simcore import Action, Cancel, Rules, Scenario, Side, Submit, Trade, simulate
 
 ORIGIN_NS = 10
@@ -178,6 +178,7 @@ def is_within(scenario: Scenario, supports: Supports) -> bool:
         and (supports.unknown_aggressor or all(t.aggressor is not None for t in trades))
         and (supports.huge_prices or all(t.price_ticks <= LARGEST_EXACT_TICKS for t in trades))
         and (supports.trades_through or not any(is_through(t, scenario.actions, scenario.rules) for t in trades))
+        and (supports.early_cancels or not any(is_early(a, scenario.actions, scenario.rules) for a in scenario.actions))
         and (
             supports.marketable_orders
             or not any(isinstance(a, Submit) and is_marketable(a, scenario.tape) for a in scenario.actions)

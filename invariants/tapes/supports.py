@@ -19,6 +19,7 @@ class Supports:
     ``same_instant`` off: no two tape events share a nanosecond. ``huge_prices`` off: a double holds
     every price. ``trades_through`` off: no trade lies beyond the limit of an order that it could fill.
     ``marketable_orders`` off: no order is submitted at or beyond the price of the last trade.
+    ``early_cancels`` off: no cancel is sent before its order has arrived.
     """
 
     cancels: bool = True
@@ -34,6 +35,7 @@ class Supports:
     huge_prices: bool = True
     trades_through: bool = True
     marketable_orders: bool = True
+    early_cancels: bool = True
 
     @classmethod
     def declared(cls, given: Any, *, file: str = "SUPPORTS") -> Supports:

@@ -368,6 +368,8 @@ class World:
         if not self.supports.marketable_orders:
             taken = {a.order_id for a in actions if isinstance(a, Submit) and is_marketable(a, tape)}
             actions = [a for a in actions if a.order_id not in taken]
+        if not self.supports.early_cancels:
+            actions = [a for a in actions if not is_early(a, actions, self.rules)]
         return Scenario(tuple(tape), tuple(actions), self.rules)
 
 
@@ -415,6 +417,12 @@ def is_marketable(submit: Submit, tape: Iterable[TapeEvent]) -> bool:
     """Whether the last trade before the order, or at its instant, was at its limit or better."""
     prices = [e.price_ticks for e in tape if isinstance(e, Trade) and e.ns <= submit.ns]
     return bool(prices) and submit.side * (submit.price_ticks - prices[-1]) >= 0
+
+
+def is_early(action: Action, actions: Iterable[Action], rules: Rules) -> bool:
+    """Whether the action is a cancel of an order that has not arrived yet."""
+    sent = [a.ns for a in actions if isinstance(a, Submit) and a.order_id == action.order_id]
+    return isinstance(action, Cancel) and (not sent or action.ns < sent[0] + rules.latency_ns)
 
 
 def _one_by_one(tape: list[Trade | TopOfBook]) -> list[Trade | TopOfBook]:

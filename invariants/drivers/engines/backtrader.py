@@ -1,14 +1,15 @@
 """backtrader: each trade is a tick, a bar of one price; the strategy acts in ``next``, after the tick was matched.
 
 The engine has no latency and wakes a strategy with data only, so that nothing but the order of the events
-matters. Each instant of the tape gets a second of its own (the engine's clock, float days, is too coarse for
-nanoseconds), and a fill is told at the instant that its second stands for.
+matters. Each instant of the tape, or at which an order expires, gets a second of its own (the engine's clock,
+float days, is too coarse for nanoseconds), and a fill is told at the instant that its second stands for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import backtrader as bt  # type: ignore[import-not-found,import-untyped,unused-ignore]
@@ -35,12 +36,20 @@ def replay(scenario: Values) -> list[Values]:
     for action in scenario["actions"]:
         if action["ns"] not in instants:
             raise ValueError(f"the engine wakes nobody at {action['ns']}")
-    clock = {ns: bt.date2num(START + timedelta(seconds=i)) for i, ns in enumerate(instants)}
+    clock = {ns: START + timedelta(seconds=i) for i, ns in enumerate(sorted({*instants, *_expiries(scenario)}))}
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.broker.set_cash(CASH)
+    cerebro.broker.setcommission(commission=float(scenario["rules"]["fee_rate"]))
     cerebro.adddata(Ticks(tape, clock))
-    cerebro.addstrategy(Script, tape, scenario["actions"], {day: ns for ns, day in clock.items()})
+    cerebro.addstrategy(Script, tape, scenario, clock)
     return list(cerebro.run()[0].fills)
+
+
+def _expiries(scenario: Values) -> list[int]:
+    """The last instant of each order's life."""
+    ttl_ns = scenario["rules"]["ttl_ns"]
+    submits = [action["ns"] for action in scenario["actions"] if action["type"] == "submit"]
+    return [] if ttl_ns is None else [ns + ttl_ns for ns in submits]
 
 
 class Ticks(bt.feed.DataBase):  # type: ignore[misc,unused-ignore]
@@ -48,9 +57,9 @@ class Ticks(bt.feed.DataBase):  # type: ignore[misc,unused-ignore]
 
     params = (("timeframe", bt.TimeFrame.Ticks),)
 
-    def __init__(self, tape: list[Values], clock: dict[int, float]) -> None:
+    def __init__(self, tape: list[Values], clock: dict[int, datetime]) -> None:
         super().__init__()
-        self._rows = iter([(clock[t["ns"]], float(t["price_ticks"]), float(t["size_lots"])) for t in tape])
+        self._rows = iter([(bt.date2num(clock[t["ns"]]), float(t["price_ticks"]), float(t["size_lots"])) for t in tape])
 
     def _load(self) -> bool:
         row = next(self._rows, None)
@@ -67,8 +76,10 @@ class Ticks(bt.feed.DataBase):  # type: ignore[misc,unused-ignore]
 class Script(bt.Strategy):  # type: ignore[misc,unused-ignore]
     """Submits and cancels at their instants, after the last tick of each."""
 
-    def __init__(self, tape: list[Values], actions: list[Values], ns_of: dict[float, int]) -> None:
-        self._tape, self._actions, self._ns_of = tape, actions, ns_of
+    def __init__(self, tape: list[Values], scenario: Values, clock: dict[int, datetime]) -> None:
+        self._tape, self._actions, self._seconds = tape, scenario["actions"], clock
+        self._ttl_ns = scenario["rules"]["ttl_ns"]
+        self._ns_of = {bt.date2num(when): ns for ns, when in clock.items()}
         self._sent: dict[int | str, Any] = {}
         self._names: dict[int, int | str] = {}
         self.fills: list[Values] = []
@@ -88,7 +99,8 @@ class Script(bt.Strategy):  # type: ignore[misc,unused-ignore]
         if action["type"] == "submit":
             send = self.buy if action["side"] == "buy" else self.sell
             price = float(action["price_ticks"])
-            order = send(size=action["size_lots"], price=price, exectype=bt.Order.Limit)
+            valid = None if self._ttl_ns is None else self._seconds[action["ns"] + self._ttl_ns]
+            order = send(size=action["size_lots"], price=price, exectype=bt.Order.Limit, valid=valid)
             self._sent[name], self._names[order.ref] = order, name
         elif name in self._sent:  # of an order that is not there yet a strategy has nothing to cancel
             self.cancel(self._sent[name])
@@ -103,6 +115,7 @@ class Script(bt.Strategy):  # type: ignore[misc,unused-ignore]
                     "side": "buy" if bit.size > 0 else "sell",
                     "price_ticks": _whole(bit.price),
                     "size_lots": _whole(abs(bit.size)),
+                    "fee": str(Decimal(bit.openedcomm + bit.closedcomm)),
                 }
             )
 

@@ -57,12 +57,13 @@ def _make(engine: Engine, folder: Path, python: Path) -> None:
 
 
 def _interpreter(engine: Engine) -> str:
-    """This interpreter, or one on the path that is as new as the engine needs."""
+    """This interpreter, or one on the path that is as new as the engine needs, and runs."""
     if sys.version_info >= tuple(map(int, engine.python.split("."))):
         return sys.executable
     found = shutil.which(f"python{engine.python}")
-    if found is None:
-        raise _refused(engine, f"Python {sys.version.split()[0]}, and no python{engine.python} on the path")
+    if found is None or subprocess.run([found, "-V"], capture_output=True, check=False).returncode != 0:  # noqa: S603
+        got = f"Python {sys.version.split()[0]}, and no python{engine.python} on the path that runs"
+        raise _refused(engine, got)
     return found
 
 

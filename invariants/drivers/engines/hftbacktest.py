@@ -1,12 +1,15 @@
-"""hftbacktest: trades without a book, at zero feed and order latency, so that orders stand first in their queue.
+"""hftbacktest: trades without a book, without feed latency, so that orders stand first in their queue.
 
-VARIANT names the exchange model: ``nopartial`` or ``partial``. A strategy sees its orders, no executions: what
-an order has left is read before and after each instant, and a drop of it is told as one fill.
+VARIANT names the exchange model: ``nopartial`` or ``partial``. Requests travel for the cancel latency of the
+rules, answers come at once. A strategy sees its orders, no executions: what an order has left is read before and
+after each instant, and a drop of it is told as one fill. The fee is what the account's fee grew by; where several
+orders filled at one instant it cannot be told apart, and none is told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -41,7 +44,7 @@ def prepare(variant: str) -> Callable[[Values], list[Values]]:
     def replay(scenario: Values) -> list[Values]:
         return Replay(scenario, variant).fills()
 
-    replay({"tape": [], "actions": [
+    replay({"tape": [], "rules": {"cancel_latency_ns": 0, "fee_rate": "0"}, "actions": [
         {"type": "submit", "ns": 0, "order_id": 1, "side": "buy", "price_ticks": 1, "size_lots": 1},
         {"type": "submit", "ns": 0, "order_id": 2, "side": "sell", "price_ticks": 2, "size_lots": 1},
         {"type": "cancel", "ns": 0, "order_id": 1},
@@ -57,10 +60,11 @@ class Replay:
         self._instants = sorted({event["ns"] for event in (*self._tape, *self._actions)})
         # the engine keeps the address of this array and nothing else: freed too early, it reads what is there then
         self._data = np.array(_rows(self._tape, self._instants), dtype=event_dtype)
-        self._engine = HashMapMarketDepthBacktest([_asset(self._data, variant)])
+        self._engine = HashMapMarketDepthBacktest([_asset(self._data, scenario["rules"], variant)])
         self._engine.elapse(0)  # to the first event: the clock runs from there
         self._submits: list[Values] = []
         self._left: list[int] = []
+        self._fee = 0.0
         self._fills: list[Values] = []
 
     def fills(self) -> list[Values]:
@@ -76,6 +80,7 @@ class Replay:
 
     def _come_to(self, ns: int) -> None:
         """Let the engine reach an instant, and tell what its orders lost on the way."""
+        told = len(self._fills)
         _check(self._engine.elapse(ns + LATER_NS - self._engine.current_timestamp), f"elapse to {ns}")
         for number, submit in enumerate(self._submits):
             order = self._engine.orders(0).get(number)
@@ -91,6 +96,10 @@ class Replay:
                     }
                 )
                 self._left[number] = left
+        fee = self._engine.state_values(0).fee
+        if len(self._fills) == told + 1:
+            self._fills[told]["fee"] = str(Decimal(fee - self._fee))
+        self._fee = fee
 
     def _act(self, action: Values) -> None:
         if action["type"] == "submit":
@@ -106,9 +115,11 @@ class Replay:
                 _check(self._engine.cancel(0, number, False), "cancel")
 
 
-def _asset(data: Any, variant: str) -> Any:
+def _asset(data: Any, rules: Values, variant: str) -> Any:
+    rate = float(rules["fee_rate"])
     asset = BacktestAsset().data([data]).linear_asset(1.0).tick_size(1.0).lot_size(1.0)
-    asset = asset.constant_order_latency(0, 0).risk_adverse_queue_model().trading_value_fee_model(0.0, 0.0)
+    asset = asset.constant_order_latency(rules["cancel_latency_ns"], 0)
+    asset = asset.risk_adverse_queue_model().trading_value_fee_model(rate, rate)
     return asset.partial_fill_exchange() if variant == "partial" else asset.no_partial_fill_exchange()
 
 

@@ -2,7 +2,8 @@
 
 The strategy acts when it is given a trade, after it was matched, or when its clock wakes it between trades. The
 venue is as a user sets it up for trades that are to fill: an L1 book, ``trade_execution=True``, a fill model
-without chance. One engine serves all scenarios, reset in between.
+without chance. Orders that expire are good till their date, and the fee is the instrument's. One engine serves
+all scenarios of the same fee, reset in between.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+import pandas as pd
 from nautilus_trader.backtest.engine import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
     BacktestEngine,
     BacktestEngineConfig,
@@ -35,7 +37,7 @@ from nautilus_trader.model import (  # type: ignore[import-not-found,import-unty
 )
 from nautilus_trader.model.currencies import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
     ETH,
-    JPY,
+    USDT,
 )
 from nautilus_trader.model.enums import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
     AccountType,
@@ -43,6 +45,7 @@ from nautilus_trader.model.enums import (  # type: ignore[import-not-found,impor
     BookType,
     OmsType,
     OrderSide,
+    TimeInForce,
 )
 from nautilus_trader.model.instruments import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
     CurrencyPair,
@@ -57,18 +60,19 @@ LATER_NS = 1_000_000_000
 """Added to all times: the engine's clock starts with its data, not at the epoch."""
 
 SIM = Venue("SIM")
-ID = InstrumentId(Symbol("ETH/JPY"), SIM)
+ID = InstrumentId(Symbol("ETH/USDT"), SIM)
 _AGGRESSOR = {"buy": AggressorSide.BUYER, "sell": AggressorSide.SELLER, None: AggressorSide.NO_AGGRESSOR}
 
 
 def prepare(_variant: str) -> Callable[[Values], list[Values]]:
-    """The replay, with one engine for all scenarios until one of them breaks it."""
-    engines: list[Any] = []
+    """The replay, with one engine for all scenarios of the same fee until one of them breaks it."""
+    engines: dict[str, Any] = {}
 
     def replay(scenario: Values) -> list[Values]:
-        engine = engines.pop() if engines else _engine()
+        rate = scenario["rules"]["fee_rate"]
+        engine = engines.pop(rate, None) or _engine(Decimal(rate))
         fills = _replayed(engine, scenario)
-        engines.append(engine)
+        engines[rate] = engine
         return fills
 
     return replay
@@ -78,7 +82,7 @@ def _replayed(engine: Any, scenario: Values) -> list[Values]:
     tape = scenario["tape"]
     if not tape:
         return []  # without data the engine does not start
-    script = Script(tape, scenario["actions"])
+    script = Script(tape, scenario["actions"], scenario["rules"]["ttl_ns"])
     engine.add_data([_tick(seq, trade) for seq, trade in enumerate(tape)])
     engine.add_strategy(script)
     first = min(event["ns"] for event in (*tape, *scenario["actions"]))
@@ -89,7 +93,7 @@ def _replayed(engine: Any, scenario: Values) -> list[Values]:
     return script.fills
 
 
-def _engine() -> Any:
+def _engine(rate: Decimal) -> Any:
     config = BacktestEngineConfig(
         trader_id=TraderId("T-001"), logging=LoggingConfig(bypass_logging=True), run_analysis=False
     )
@@ -98,7 +102,7 @@ def _engine() -> Any:
         SIM,
         OmsType.NETTING,
         AccountType.MARGIN,
-        [Money(1_000_000_000_000, JPY), Money(1_000_000_000, ETH)],
+        [Money(1_000_000_000_000, USDT), Money(1_000_000_000, ETH)],
         book_type=BookType.L1_MBP,
         trade_execution=True,
         fill_model=FillModel(prob_fill_on_limit=1.0, prob_slippage=0.0),
@@ -106,17 +110,17 @@ def _engine() -> Any:
     engine.add_instrument(
         CurrencyPair(
             instrument_id=ID,
-            raw_symbol=Symbol("ETHJPY"),
+            raw_symbol=Symbol("ETHUSDT"),
             base_currency=ETH,
-            quote_currency=JPY,
+            quote_currency=USDT,
             price_precision=0,
             size_precision=0,
             price_increment=Price(1, 0),
             size_increment=Quantity(1, 0),
             ts_event=0,
             ts_init=0,
-            maker_fee=Decimal(0),
-            taker_fee=Decimal(0),
+            maker_fee=rate,
+            taker_fee=rate,
             margin_init=Decimal(0),
             margin_maint=Decimal(0),
         )
@@ -133,9 +137,9 @@ def _tick(seq: int, trade: Values) -> Any:
 class Script(Strategy):  # type: ignore[misc,unused-ignore]
     """Submits and cancels at their instants, after the last trade of each."""
 
-    def __init__(self, tape: list[Values], actions: list[Values]) -> None:
+    def __init__(self, tape: list[Values], actions: list[Values], ttl_ns: int | None) -> None:
         super().__init__(StrategyConfig(strategy_id="SCRIPT-000"))
-        self._tape, self._actions = tape, actions
+        self._tape, self._actions, self._ttl_ns = tape, actions, ttl_ns
         self._seen = 0
         self._sent: dict[int | str, Any] = {}
         self._names: dict[str, int | str] = {}
@@ -168,11 +172,17 @@ class Script(Strategy):  # type: ignore[misc,unused-ignore]
         if action["type"] == "submit":
             side = OrderSide.BUY if action["side"] == "buy" else OrderSide.SELL
             size, price = Quantity(action["size_lots"], 0), Price(action["price_ticks"], 0)
-            order = self.order_factory.limit(ID, side, size, price)
+            order = self.order_factory.limit(ID, side, size, price, **self._life(action["ns"]))
             self._sent[name], self._names[order.client_order_id.value] = order, name
             self.submit_order(order)
         elif name in self._sent:  # of an order that is not there yet a strategy has nothing to cancel
             self.cancel_order(self._sent[name])
+
+    def _life(self, submit_ns: int) -> Values:
+        if self._ttl_ns is None:
+            return {}
+        end = pd.Timestamp(submit_ns + self._ttl_ns + LATER_NS, tz="UTC")
+        return {"time_in_force": TimeInForce.GTD, "expire_time": end}
 
     def on_order_filled(self, event: Any) -> None:
         """One execution."""
@@ -183,5 +193,6 @@ class Script(Strategy):  # type: ignore[misc,unused-ignore]
                 "side": "buy" if event.order_side == OrderSide.BUY else "sell",
                 "price_ticks": int(event.last_px.as_decimal()),
                 "size_lots": int(event.last_qty.as_decimal()),
+                "fee": str(event.commission.as_decimal()),
             }
         )

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from invariants.laws.crossings import Window
 from invariants.splitting.cutting import Cut, Seams, start_of
@@ -282,8 +283,7 @@ def different_ids(fills: Fills) -> Any:
 
 def _places(names: Any, ids: Any) -> Ints:
     """For each name its place among ``ids``."""
-    place = {name: at for at, name in enumerate(ids.to_pylist())}
-    return np.array([place[name] for name in names.tolist()], dtype=np.int64)
+    return np.asarray(pc.index_in(pa.array(names, ids.type), value_set=ids).to_numpy(zero_copy_only=False), np.int64)
 
 
 def rise(found: Sequence[Names]) -> bool:

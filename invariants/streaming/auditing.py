@@ -6,10 +6,10 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from invariants.auditing import Report, check_documented
 from invariants.laws.catalogue import MAX_FINDINGS, Law
@@ -26,13 +26,13 @@ from invariants.streaming.files import TableFile, changed, read_bytes, sha256_of
 from invariants.streaming.judging import judge_stretch, stretches
 from invariants.streaming.keeping import Judged, Kept
 from invariants.streaming.naming import are_of_fills, judged_by_fills
-from invariants.streaming.planning import Brief, NotInPiecesError, Plan, different_ids, repeated, rise
+from invariants.streaming.planning import Brief, NotInPiecesError, Plan, different_ids, joined, repeated, rise
 from invariants.streaming.pools import Pool, pool_of
 from invariants.streaming.scanning import hashes_in, names_in, times_in
 from simcore import Rules, Run
-from simcore.frames import run_from_frames
+from simcore.frames import Sheet, fills_of, positions_of, run_from_frames
 from simcore.rules import toml_of
-from simcore.run import ABSENT, Orders, Trades, objects
+from simcore.run import ABSENT, Orders, Rejected, Trades, objects
 
 PIECE_ROWS = 2**17
 """Rows of the longest table in a piece."""
@@ -44,6 +44,7 @@ STRETCH = 32
 """Pieces that one worker judges in a row; their row groups are opened once."""
 
 Told = Callable[[int, int], None]
+_Rows = TypeVar("_Rows")
 
 
 def audit_streamed(
@@ -131,9 +132,7 @@ def _opened(folder: str, rules: Rules | str | Path | None) -> tuple[Run, dict[st
     found = tables_in(folder)
     inputs = {name: sha256_of(name) for name in (*found.values(), file)}
     tables = {table: table_file(table, name) for table, name in found.items()}
-    frames = {
-        table: _frame(tables[table]) if table in ("fills", "positions") else tables[table].no_rows() for table in found
-    }
+    frames = {table: tables[table].no_rows() for table in found}
     run = run_from_frames(
         fills=frames.get("fills", NO_FILLS),
         orders=frames.get("orders"),
@@ -145,6 +144,9 @@ def _opened(folder: str, rules: Rules | str | Path | None) -> tuple[Run, dict[st
         files={**found, "reported": file},
         **declared_of(head, file, folder.rpartition("/")[2]),
     )
+    fills, lost = _converted(tables.get("fills"), run.fills, lambda sheet: fills_of(sheet, instrument, run.orders))
+    positions, lost_too = _converted(tables.get("positions"), run.positions, lambda s: positions_of(s, instrument))
+    run = replace(run, fills=fills, positions=positions, rejected=(*lost, *lost_too, *run.rejected))
     read = {table: len(tables[table]) for table in found}
     for row in head.get("rejected", []):
         read[row["table"]] = read.get(row["table"], 0) + 1
@@ -153,9 +155,16 @@ def _opened(folder: str, rules: Rules | str | Path | None) -> tuple[Run, dict[st
     return replace(run, read=in_order), streamed, inputs
 
 
-def _frame(file: TableFile) -> pd.DataFrame:
-    frames = [sheet.frame for group in range(len(file.group_rows)) for _, sheet in file.sheets(group)]
-    return pd.concat([file.no_rows(), *frames], ignore_index=True)
+def _converted(file: TableFile | None, empty: _Rows, convert: Callable[[Sheet], _Rows]) -> tuple[_Rows, list[Rejected]]:
+    """A table that is kept whole, converted some rows at a time, and its rows that no column can hold."""
+    found, lost = [empty], []
+    for group in range(0 if file is None else len(file.group_rows)):
+        assert file is not None, "there are no groups without a file"
+        for _, sheet in file.sheets(group):
+            found.append(convert(sheet))
+            lost += sheet.rejected()
+    pa.default_memory_pool().release_unused()
+    return joined(found), lost
 
 
 def _planned(pool: Pool, plan: Plan, piece_rows: int, shelf: str) -> Plan:

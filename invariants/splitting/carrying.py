@@ -62,8 +62,8 @@ def _join(a: _Table, b: _Table) -> _Table:
     return replace(a, **{f.name: np.concatenate((getattr(a, f.name), getattr(b, f.name))) for f in fields(a)})
 
 
-def _mentions(rows: Ints, order: Ints) -> Ints:
-    """``Fills.order`` where only these (sorted) rows of the orders are there."""
+def places_of(rows: Ints, order: Ints) -> Ints:
+    """``Fills.order`` where only these (sorted) rows of the orders are there: -1 for one that is not."""
     if not len(rows):
         return np.full(len(order), -1)
     at = np.minimum(np.searchsorted(rows, order), len(rows) - 1)
@@ -125,7 +125,7 @@ class Carrier:
         """A run of these orders and fills."""
         some = taken(self.whole.fills, fills)
         rows = np.arange(len(self.whole.orders))[orders] if isinstance(orders, slice) else orders
-        mine = replace(some, order=_mentions(rows, some.order))
+        mine = replace(some, order=places_of(rows, some.order))
         return replace(self._bare, orders=taken(self.whole.orders, orders), fills=mine, **more)
 
     def _rules_from(self, position_lots: int) -> Any:

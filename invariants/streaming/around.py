@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from invariants.splitting.carrying import emptied
+from invariants.splitting.carrying import emptied, places_of
 from invariants.streaming.files import TableFile
-from invariants.streaming.judging import places_of, some_of
+from invariants.streaming.judging import some_of
 from invariants.streaming.planning import Plan, joined
 from invariants.streaming.scanning import CONVERT
 from invariants.verdict import Finding, Judgement, Verdict

@@ -13,7 +13,7 @@ import pyarrow as pa
 from invariants.laws import LAWS
 from invariants.smells import Distances, distances
 from invariants.split import Piece, judge
-from invariants.splitting.carrying import ONCE, Carrier, Part
+from invariants.splitting.carrying import ONCE, Carrier, Part, places_of
 from invariants.splitting.cutting import Cut, Seams, end_of, start_of
 from invariants.streaming.files import TableFile
 from invariants.streaming.keeping import Judged, keep
@@ -130,14 +130,6 @@ def _loaded(brief: Brief, task: Task, desks: dict[str, Desk]) -> tuple[Run, list
     )
     edges = [start_of(), begin, after, end_of(run)]
     return run, [start_of(), begin, end_of(run)] if task.last else edges
-
-
-def places_of(rows: Ints, order: Ints) -> Ints:
-    """The place of each order among ``rows``; -1 for one that is not there."""
-    if not len(rows):
-        return np.full(len(order), -1)
-    at = np.minimum(np.searchsorted(rows, order), len(rows) - 1)
-    return np.where(rows[at] == order, at, -1)
 
 
 def _last_instant(ns: int) -> Positions:

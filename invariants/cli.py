@@ -12,9 +12,7 @@ import gc
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +21,7 @@ import click
 
 from invariants.calibrate import calibrate
 from invariants.diagnose import diagnose
+from invariants.reading import FILE, Pieces, Source, busy, each_bundle, laws_named, reading_options
 from invariants.replay import replay
 from invariants.verify import verify
 from simcore.errors import InputError
@@ -32,8 +31,7 @@ if TYPE_CHECKING:
 
     from invariants.auditing import Report
     from invariants.compare import Comparison
-    from invariants.laws.catalogue import Law
-    from simcore import Instrument, Run
+    from simcore import Instrument
 
 _INTERRUPTED = 130
 _SELDOM = (50_000, 10, 10)
@@ -66,140 +64,6 @@ class _Court(click.Group):
             ctx.exit(3)
 
 
-_FILE = click.Path(path_type=Path)
-
-
-def _reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say how a path is read; a command takes them as keywords of ``_Source``."""
-    options = (
-        click.option("--reader", help="Which reader takes the path [default: by its contents]."),
-        click.option("--tape", help="The tape, where the run has none."),
-        click.option("--rules", help="Rules file or preset that the run declares, instead of its own."),
-        click.option(
-            "--map",
-            "maps",
-            multiple=True,
-            metavar="OUR=THEIRS",
-            help="A column of a CSV or Parquet table of any kind, or another line of a map (repeatable).",
-        ),
-        click.option("--save-map", type=_FILE, help="Keep what --map says in a TOML file, a PATH of its own."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Source:
-    """How the paths of a command are read."""
-
-    reader: str | None = None
-    tape: str | None = None
-    rules: str | None = None
-    maps: tuple[str, ...] = ()
-    save_map: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.maps and self.reader is not None:
-            raise click.UsageError("--map names the columns of a table that no reader knows; --reader names a reader")
-        if self.save_map is not None and not self.maps:
-            raise click.UsageError("--save-map keeps what --map says; there is no --map")
-
-    def check(self, *paths: str) -> None:
-        """Refuse to keep one map for several tables."""
-        if self.save_map is not None and len(paths) > 1:
-            raise click.UsageError("--save-map keeps the map of one PATH")
-
-    def apart(self, paths: tuple[str, ...]) -> tuple[str, ...]:
-        """The paths without those of the tape itself: a shell's ``outputs/*`` may name them, too."""
-        if self.tape is None or "://" in self.tape:
-            return paths
-        tape = Path(self.tape).resolve()
-        runs = tuple(p for p in paths if tape not in (Path(p).resolve(), *Path(p).resolve().parents))
-        if runs and len(runs) < len(paths):
-            click.echo(f"not audited: {len(paths) - len(runs)} paths that are the tape's", err=True)
-        return runs or paths
-
-    @property
-    def chooses(self) -> bool:
-        """Whether the contents of a path decide how it is read."""
-        return not self.maps and self.reader in (None, "auto")
-
-    def read(self, path: str) -> Run:
-        """The run at ``path``. Raises ``InputError``."""
-        from invariants.readers import read_run
-
-        if not self.maps:
-            return read_run(path, reader=self.reader, rules=self.rules, tape=self.tape)
-        from invariants.readers.mapping import read_mapped, write_map
-
-        run = read_mapped(path, columns=list(self.maps), rules=self.rules, tape=self.tape)
-        if self.save_map is not None:
-            write_map(self.save_map, table=path, columns=list(self.maps))
-        return run
-
-    def judge(self, path: str, max_findings: int | None = None, laws: Sequence[Law] | None = None) -> Report:
-        """The report of the run at ``path``, or of these laws alone. Raises ``InputError``."""
-        from invariants.auditing import audit as judge
-        from invariants.laws.catalogue import MAX_FINDINGS
-
-        report = judge(self.read(path), max_findings=MAX_FINDINGS if max_findings is None else max_findings)
-        return report if laws is None else report.only(laws)
-
-    def streams(self, path: str) -> bool:
-        """Whether the path is a bundle that is read as it stands. Raises ``InputError``."""
-        from invariants.readers.bundle import is_bundle
-
-        as_it_stands = not self.maps and self.tape is None and self.reader in (None, "auto", "bundle")
-        return as_it_stands and ("://" in path or is_bundle(Path(path)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Pieces:
-    """How ``audit`` judges a run in pieces: on its own for a long one, and wherever it is told to."""
-
-    workers: int | None
-    cluster: str | None
-    resume: Path | None
-    laws: Sequence[Law] | None
-    shown: bool
-
-    @property
-    def asked(self) -> bool:
-        """Whether somebody asked for it."""
-        return (self.workers, self.cluster, self.resume) != (None, None, None)
-
-    def judge(self, source: _Source, path: str, max_findings: int, *, alone: bool) -> Report:
-        """The report of the run at ``path``; a bar shows how far it is where it is ``alone``. Raises ``InputError``."""
-        from invariants.streaming import NotInPiecesError, audit_streamed, is_long
-
-        words = f"judging {path}"
-        if not source.streams(path) or not (self.asked or "://" in path or is_long(path)):
-            with _busy(words, alone=alone):
-                return source.judge(path, max_findings, self.laws)
-        try:
-            with _counting(words, alone=alone) as told:
-                return audit_streamed(
-                    path,
-                    rules=source.rules,
-                    workers=self.workers or (os.cpu_count() or 1),
-                    cluster=self.cluster,
-                    resume=self.resume,
-                    laws=self.laws,
-                    shown=self.shown,
-                    max_findings=max_findings,
-                    told=told,
-                )
-        except NotInPiecesError as reason:
-            if "://" in path:
-                wanted = "a bundle that can be judged in pieces; copy any other here"
-                raise InputError(file=path, field="path", got=str(reason), wanted=wanted) from None
-            if self.asked:
-                click.echo(f"{path}: judged as a whole: {reason}", err=True)
-            with _busy(words, alone=alone):
-                return source.judge(path, max_findings, self.laws)
-
-
 def _version() -> str:
     try:
         return version("fillproof")
@@ -230,7 +94,7 @@ def demo(out: Path) -> None:
     from invariants.demo.show import show
     from invariants.diagnosis import diagnosis_text, sweep_text
 
-    with _busy("a synthetic day: quoting, filling, judging, diagnosing"):
+    with busy("a synthetic day: quoting, filling, judging, diagnosing"):
         shown = show(out)
     _show(shown.report, _console())
     click.echo(diagnosis_text(shown.diagnosis), nl=False)
@@ -268,7 +132,7 @@ def simulate(
     from invariants.readers.bundle import write_bundle
     from invariants.simulate import simulate_tape
 
-    with _busy("reading, quoting, filling"):
+    with busy("reading, quoting, filling"):
         run = simulate_tape(
             tape,
             quotes=quotes,
@@ -283,18 +147,18 @@ def simulate(
 
 @main.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@_reading_options
-@click.option("--json", "json_path", type=_FILE, help="Write the JSON report (several PATHs: a folder).")
-@click.option("--html", "html_path", type=_FILE, help="Write the report as a page (several PATHs: a folder).")
-@click.option("--sarif", "sarif_path", type=_FILE, help="Write the findings as SARIF 2.1.0, all PATHs in one file.")
+@reading_options
+@click.option("--json", "json_path", type=FILE, help="Write the JSON report (several PATHs: a folder).")
+@click.option("--html", "html_path", type=FILE, help="Write the report as a page (several PATHs: a folder).")
+@click.option("--sarif", "sarif_path", type=FILE, help="Write the findings as SARIF 2.1.0, all PATHs in one file.")
 @click.option("--summary", "in_step", is_flag=True, help="Append Markdown to the file named by $GITHUB_STEP_SUMMARY.")
-@click.option("--summary-file", type=_FILE, help="Write the same Markdown to a file.")
+@click.option("--summary-file", type=FILE, help="Write the same Markdown to a file.")
 @click.option(
     "--baseline",
-    type=_FILE,
+    type=FILE,
     help="A JSON report: findings that stand in it do not fail (several PATHs: the folder that --json wrote).",
 )
-@click.option("--waivers", "waivers_path", type=_FILE, help="Broken laws that are excused, and until when (TOML).")
+@click.option("--waivers", "waivers_path", type=FILE, help="Broken laws that are excused, and until when (TOML).")
 @click.option("--strict", is_flag=True, help="A law that stays unknown is exit code 3.")
 @click.option(
     "--max-findings",
@@ -306,7 +170,7 @@ def simulate(
 @click.option("--law", "names", multiple=True, metavar="NAME", help="Judge this law alone (repeatable).")
 @click.option("--workers", type=click.IntRange(min=1), help="Judge a bundle in pieces, by so many processes.")
 @click.option("--cluster", metavar="ADDRESS", help="Judge its pieces on a Dask cluster.")
-@click.option("--resume", type=_FILE, metavar="DIR", help="Keep judged pieces in DIR, and go on from those there.")
+@click.option("--resume", type=FILE, metavar="DIR", help="Keep judged pieces in DIR, and go on from those there.")
 def audit(
     paths: tuple[str, ...],
     json_path: Path | None,
@@ -336,11 +200,11 @@ def audit(
     from invariants.report.as_text import clean, counts
     from invariants.waivers import complaints, read_waivers, today
 
-    source = _Source(**reading)
-    in_pieces = _Pieces(
-        workers=workers, cluster=cluster, resume=resume, laws=_named(names), shown=html_path is not None
+    source = Source(**reading)
+    in_pieces = Pieces(
+        workers=workers, cluster=cluster, resume=resume, laws=laws_named(names), shown=html_path is not None
     )
-    paths = source.apart(_each_bundle(paths))
+    paths = source.apart(each_bundle(paths))
     files = Files(paths)
     for option, target, suffix in (("--json", json_path, ".json"), ("--html", html_path, ".html")):
         files.check(option, target, suffix)
@@ -379,14 +243,14 @@ def audit(
 
 @main.command()
 @click.argument("source", metavar="SRC")
-@click.option("--out", type=_FILE, required=True, help="Folder of the run bundle.")
-@_reading_options
+@click.option("--out", type=FILE, required=True, help="Folder of the run bundle.")
+@reading_options
 def convert(source: str, out: Path, **reading: Any) -> None:
     """Write the output SRC of any engine as a run bundle."""
     from invariants.readers.bundle import write_bundle
 
-    with _busy(f"reading {source}"):
-        run = _Source(**reading).read(source)
+    with busy(f"reading {source}"):
+        run = Source(**reading).read(source)
         write_bundle(run, out)
     counts = {"trades": len(run.trades), "tops": len(run.tops), "orders": len(run.orders), "fills": len(run.fills)}
     counts |= {"positions": len(run.positions), "rows rejected": len(run.rejected)}
@@ -396,8 +260,8 @@ def convert(source: str, out: Path, **reading: Any) -> None:
 @main.command()
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
-@_reading_options
-@click.option("--json", "json_path", type=_FILE, help="Write the comparison as JSON.")
+@reading_options
+@click.option("--json", "json_path", type=FILE, help="Write the comparison as JSON.")
 def compare(a: str, b: str, json_path: Path | None, **reading: Any) -> None:
     """Say which laws changed their verdict from A to B.
 
@@ -417,12 +281,12 @@ def compare(a: str, b: str, json_path: Path | None, **reading: Any) -> None:
     def judge(path: str) -> Mapping[str, Any]:
         return source.judge(path).to_dict()
 
-    source = _Source(**reading)
+    source = Source(**reading)
     source.check(a, b)
     compared = pairs(a, b, recognised) if source.chooses else [(a, b)]
     done = []
     for left, right in compared:
-        with _busy(f"judging {left} and {right}"):
+        with busy(f"judging {left} and {right}"):
             done.append(Comparison(page_of(left, judge), page_of(right, judge), (left, right)))
         _show_comparison(done[-1])
     for path in unpaired(a, b, compared, recognised):
@@ -494,50 +358,6 @@ def _console() -> Console:
     from rich.console import Console
 
     return Console() if sys.stdout.isatty() else Console(width=120, color_system=None, force_terminal=False)
-
-
-@contextmanager
-def _busy(words: str, *, alone: bool = True) -> Iterator[None]:
-    """A spinner on standard error while something runs: on a terminal, and without another bar there."""
-    if not (alone and sys.stderr.isatty()):
-        yield
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status(words):
-        yield
-
-
-def _named(names: tuple[str, ...]) -> Sequence[Law] | None:
-    """The laws of these names, in the order of the catalogue; None for none. Raises ``InputError``."""
-    from invariants.laws import LAWS
-
-    known = [law.name for law in LAWS]
-    for name in names:
-        if name not in known:
-            raise InputError(file="command line", field="--law", got=name, wanted=f"one of {', '.join(known)}")
-    return [law for law in LAWS if law.name in names] if names else None
-
-
-def _each_bundle(paths: tuple[str, ...]) -> tuple[str, ...]:
-    """The paths, each URL as the bundles that it names. Raises ``InputError``."""
-    from invariants.streaming.files import bundles_at
-
-    return tuple(found for path in paths for found in (bundles_at(path) if "://" in path else [path]))
-
-
-@contextmanager
-def _counting(words: str, *, alone: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error that shows how many of how many are done; nothing where there is no terminal."""
-    if not (alone and sys.stderr.isatty()):
-        yield lambda _done, _total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(words)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _show(report: Report, console: Console) -> None:

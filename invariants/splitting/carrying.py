@@ -52,14 +52,15 @@ class Part:
     own_ns: int = 0
 
 
-def taken(table: _Table, rows: _Rows) -> _Table:
+def taken(table: _Table, rows: _Rows | Mask) -> _Table:
     """Some rows of a table."""
     return replace(table, **{f.name: getattr(table, f.name)[rows] for f in fields(table)})
 
 
-def _join(a: _Table, b: _Table) -> _Table:
-    """The rows of ``a`` and then those of ``b``."""
-    return replace(a, **{f.name: np.concatenate((getattr(a, f.name), getattr(b, f.name))) for f in fields(a)})
+def joined(tables: Sequence[_Table]) -> _Table:
+    """The rows of several tables of one kind, one after the other."""
+    columns = {f.name: np.concatenate([getattr(table, f.name) for table in tables]) for f in fields(tables[0])}
+    return replace(tables[0], **columns)
 
 
 def places_of(rows: Ints, order: Ints) -> Ints:
@@ -183,7 +184,7 @@ class Carrier:
         if not len(unknown) or (trades.aggressor == 0).any():
             return trades
         other = taken(self.whole.trades, unknown[:1])
-        return _join(other, trades) if unknown[0] < begin.trades else _join(trades, other)
+        return joined((other, trades)) if unknown[0] < begin.trades else joined((trades, other))
 
     # orders with all of their fills
 
@@ -244,7 +245,7 @@ class Carrier:
 
         def cells_of(fill_rows: Ints, trade_rows: Ints) -> Run:
             run = self._run(orders, fill_rows, trades=taken(self.whole.trades, trade_rows), rules=rules)
-            return run if self._all_named else replace(run, fills=_join(run.fills, _nameless(run)))
+            return run if self._all_named else replace(run, fills=joined((run.fills, _nameless(run))))
 
         own = np.arange(begin.trades, end.trades)
         run = cells_of(fills, np.concatenate((trades, own)))

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from invariants.splitting.carrying import emptied, places_of
+from invariants.splitting.carrying import emptied, joined, places_of, taken
 from invariants.streaming.files import TableFile
-from invariants.streaming.judging import some_of
-from invariants.streaming.planning import Plan, joined
+from invariants.streaming.planning import Plan
 from invariants.streaming.scanning import CONVERT
 from invariants.verdict import Finding, Judgement, Verdict
 from simcore import Run
@@ -94,5 +93,5 @@ def _near(plan: Plan, file: TableFile, begins: Ints, ends: Ints) -> Any:
             at = np.searchsorted(begins, ns, "right") - 1
             inside = (at >= 0) & (ns <= np.append(ends, 0)[at])
             if inside.any():
-                found.append(some_of(columns, inside))
+                found.append(taken(columns, inside))
     return joined(found) if found else None

@@ -19,20 +19,20 @@ from invariants.readers.bundle import NO_FILLS
 from invariants.readers.bundle_head import checked_head, declared_of, instrument_of, rules_of
 from invariants.smells import Distances, smells
 from invariants.split import Piece, judge, merge
-from invariants.splitting.carrying import Carrier
+from invariants.splitting.carrying import Carrier, joined, taken
 from invariants.splitting.cutting import end_of, start_of
 from invariants.streaming.around import around, without_rows
 from invariants.streaming.files import TableFile, changed, read_bytes, sha256_of, table_file, tables_in
 from invariants.streaming.judging import judge_stretch, stretches
 from invariants.streaming.keeping import Judged, Kept
 from invariants.streaming.naming import are_of_fills, judged_by_fills
-from invariants.streaming.planning import Brief, NotInPiecesError, Plan, different_ids, joined, repeated, rise
+from invariants.streaming.planning import Brief, NotInPiecesError, Plan, different_ids, repeated, rise
 from invariants.streaming.pools import Pool, pool_of
 from invariants.streaming.scanning import hashes_in, names_in, times_in
 from simcore import Rules, Run
 from simcore.frames import Sheet, fills_of, positions_of, run_from_frames
 from simcore.rules import toml_of
-from simcore.run import ABSENT, Orders, Rejected, Trades, objects
+from simcore.run import ABSENT, Fills, Orders, Positions, Rejected, Trades, objects
 
 PIECE_ROWS = 2**17
 """Rows of the longest table in a piece."""
@@ -44,7 +44,7 @@ STRETCH = 32
 """Pieces that one worker judges in a row; their row groups are opened once."""
 
 Told = Callable[[int, int], None]
-_Rows = TypeVar("_Rows")
+_Rows = TypeVar("_Rows", Fills, Positions)
 
 
 def audit_streamed(
@@ -242,10 +242,7 @@ def _counting(plan: Plan) -> Run:
 def _brief(plan: Plan, windows: tuple[tuple[Window, str], ...], max_findings: int) -> Brief:
     run = plan.run
     nothing = slice(0, 0)
-    fills = replace(run.fills, **{name: getattr(run.fills, name)[nothing] for name in run.fills.__dataclass_fields__})
-    positions = replace(
-        run.positions, **{name: getattr(run.positions, name)[nothing] for name in run.positions.__dataclass_fields__}
-    )
+    fills, positions = taken(run.fills, nothing), taken(run.positions, nothing)
     event_ns = max([plan.event_ns, *(int(c.max()) for c in (run.fills.ns_to, run.positions.ns) if len(c))])
     head = replace(
         run, fills=fills, positions=positions, reported={}, rejected=(), inputs={}, read=dict.fromkeys(run.read, 0)

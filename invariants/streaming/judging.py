@@ -13,15 +13,15 @@ import pyarrow as pa
 from invariants.laws import LAWS
 from invariants.smells import Distances, distances
 from invariants.split import Piece, judge
-from invariants.splitting.carrying import ONCE, Carrier, Part, places_of
+from invariants.splitting.carrying import ONCE, Carrier, Part, joined, places_of, taken
 from invariants.splitting.cutting import Cut, Seams, end_of, start_of
 from invariants.streaming.files import TableFile
 from invariants.streaming.keeping import Judged, keep
-from invariants.streaming.planning import Brief, Task, joined
+from invariants.streaming.planning import Brief, Task
 from invariants.streaming.scanning import CONVERT
 from simcore import Run
 from simcore.frames import Sheet
-from simcore.run import ABSENT, Ints, Positions
+from simcore.run import ABSENT, Positions
 
 
 def judge_stretch(brief: Brief, tasks: Sequence[Task], folder: Path | None = None) -> list[Judged]:
@@ -69,12 +69,7 @@ class Desk:
             keep[more] = True
             mine = keep[place]
             if mine.any():
-                self._waiting[task.number].append(columns if mine.all() else some_of(columns, mine))
-
-
-def some_of(table: Any, rows: Any) -> Any:
-    """Some rows of a table."""
-    return type(table)(**{name: getattr(table, name)[rows] for name in table.__dataclass_fields__})
+                self._waiting[task.number].append(columns if mine.all() else taken(columns, mine))
 
 
 def _no_rows(table: str, run: Run) -> Any:
@@ -102,8 +97,8 @@ def _loaded(brief: Brief, task: Task, desks: dict[str, Desk]) -> tuple[Run, list
     orders = desks["orders"].rows_of(task) if "orders" in desks else empty.orders
     missing = ~np.isin(brief.extras.row, orders.row)
     if missing.any():
-        orders = joined([orders, some_of(brief.extras, missing)])
-        orders = some_of(orders, np.argsort(orders.row, kind="stable"))
+        orders = joined([orders, taken(brief.extras, missing)])
+        orders = taken(orders, np.argsort(orders.row, kind="stable"))
     trades = desks["tape"].rows_of(task) if "tape" in desks else empty.trades
     tops = desks["quotes"].rows_of(task) if "quotes" in desks else empty.tops
     own = {

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 
 from invariants.auditing import Report
 from invariants.laws.catalogue import Law
+from invariants.splitting.carrying import joined
 from invariants.streaming.files import TableFile
-from invariants.streaming.planning import different_ids, joined
+from invariants.streaming.planning import different_ids
 from invariants.streaming.scanning import CONVERT, doubtful_columns, plain_ids
 from simcore import Run
 from simcore.run import Fills, Ints, Orders

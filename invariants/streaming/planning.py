@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from invariants.laws.crossings import Window
+from invariants.splitting.carrying import joined, taken
 from invariants.splitting.cutting import Cut, Seams, start_of
 from invariants.streaming.files import TableFile
 from invariants.streaming.scanning import CONVERT, Names, Times, hashes_at, plain_ids
@@ -137,7 +138,7 @@ class Plan:
         if file.table == "tape":
             return self.run
         rows = self._naming(file.edges[group], file.edges[group + 1]) if file.table == "orders" else slice(0, 0)
-        return replace(self.run, fills=_taken(fills, rows))
+        return replace(self.run, fills=taken(fills, rows))
 
     def _naming(self, begin: int, end: int) -> Ints:
         """The fills of the orders in these rows."""
@@ -208,7 +209,7 @@ class Plan:
                 more["quotes"] = self._standing(own["quotes"][0])
             yield Task(
                 number, begin.ns, ends_ns[number], number == len(begins) - 1, own, more,
-                _taken(run.fills, rows), rows,
+                taken(run.fills, rows), rows,
                 (int(np.searchsorted(rows, first_fill)), int(np.searchsorted(rows, end_fill))),
                 int(self.seams.position_lots[first_fill]),
             )  # fmt: skip
@@ -245,16 +246,6 @@ class Plan:
             for rows, table in file.picked(self.clues)
         ]
         return joined(found) if found else self.run.orders
-
-
-def joined(tables: Sequence[Any]) -> Any:
-    """The rows of several tables of one kind, one after the other."""
-    names = tables[0].__dataclass_fields__
-    return type(tables[0])(**{name: np.concatenate([getattr(table, name) for table in tables]) for name in names})
-
-
-def _taken(fills: Fills, rows: Ints | slice) -> Fills:
-    return replace(fills, **{name: getattr(fills, name)[rows] for name in fills.__dataclass_fields__})
 
 
 def _outside(rows: Ints, own: tuple[int, int]) -> Ints:

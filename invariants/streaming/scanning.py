@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from invariants.readers.tables import frame_of_arrow
-from invariants.splitting.carrying import spans_of
+from invariants.splitting.carrying import spans_of, taken
 from invariants.streaming.files import TableFile
 from simcore import Instrument, Run
 from simcore.frames import Sheet, orders_of, tops_of, trades_of
@@ -249,7 +249,7 @@ def _orders_times(sheet: Sheet, first: int, kept: Ints, run: Run, cuts_ns: Ints)
     if not count:
         return Times(first, end, 0, ordered=True, at=at)
     here = (run.fills.order >= first) & (run.fills.order < end)
-    fills = replace(run.fills, **{name: getattr(run.fills, name)[here] for name in run.fills.__dataclass_fields__})
+    fills = taken(run.fills, here)
     place = np.searchsorted(kept, fills.order - first)
     mine = replace(run, orders=orders, fills=replace(fills, order=place))
     ended, live = np.flatnonzero(orders.end != "")[:1], np.flatnonzero(orders.live_ns != ABSENT)[:1]

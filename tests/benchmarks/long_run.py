@@ -25,7 +25,7 @@ sys.path[:0] = [str(Path(__file__).parents[2])]
 from invariants.demo import tape
 from invariants.demo.maker import Maker, run_maker
 from invariants.readers.bundle_writer import head_dict, tables_of
-from invariants.streaming.planning import joined
+from invariants.splitting.carrying import joined
 from simcore import Rules
 from simcore.run import ABSENT, Orders, Run, objects
 

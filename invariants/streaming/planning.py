@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -142,8 +143,15 @@ class Plan:
 
     def _naming(self, begin: int, end: int) -> Ints:
         """The fills of the orders in these rows."""
-        order = self.run.fills.order
-        return np.flatnonzero((order >= begin) & (order < end))
+        by_order, order = self._by_order
+        first, last = np.searchsorted(order, (begin, end))
+        return np.sort(by_order[first:last])
+
+    @cached_property
+    def _by_order(self) -> tuple[Ints, Ints]:
+        """The fills sorted by their order, and these orders."""
+        by_order = np.argsort(self.run.fills.order, kind="stable")
+        return by_order, self.run.fills.order[by_order]
 
     def time(self, found: Sequence[Times], table: str) -> None:
         """Take in the second look at a table. Raises ``NotInPiecesError``."""
@@ -198,9 +206,8 @@ class Plan:
             more: dict[str, Ints] = {table: np.empty(0, np.int64) for table in files}
             if "orders" in files:
                 more["orders"] = self._more_orders(number, own["orders"], run.fills.order[first_fill:end_fill])
-            mine = self._fills_of(own.get("orders", (0, 0)), more.get("orders", np.empty(0, np.int64)))
-            mine[first_fill:end_fill] = True
-            rows = np.flatnonzero(mine)
+            theirs = self._fills_of(own.get("orders", (0, 0)), more.get("orders", np.empty(0, np.int64)))
+            rows = np.union1d(theirs, np.arange(first_fill, end_fill))
             if "tape" in files:
                 named = self.trade_row[rows[rows < first_fill]]
                 also = [self.unsided] if not self.counts.get("orders") and self.unsided >= 0 else []
@@ -227,9 +234,10 @@ class Plan:
         dropped = set(self.dropped["orders"].tolist())
         return (row for row in range(len(self.files["orders"])) if row not in dropped)
 
-    def _fills_of(self, own: tuple[int, int], more: Ints) -> Any:
-        order = self.run.fills.order
-        return ((order >= own[0]) & (order < own[1])) | np.isin(order, np.append(more, self.clues))
+    def _fills_of(self, own: tuple[int, int], more: Ints) -> Ints:
+        """All fills of these orders and of those that say what the run knows."""
+        some = [self._naming(row, row + 1) for row in (*more.tolist(), *self.clues.tolist())]
+        return np.concatenate((self._naming(*own), *some))
 
     def _standing(self, first: int) -> Ints:
         dropped = set(self.dropped["quotes"].tolist())

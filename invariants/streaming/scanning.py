@@ -215,13 +215,15 @@ def _tape_times(sheet: Sheet, first: int, kept: Ints, run: Run, cuts_ns: Ints) -
     at = _at(ns, kept + first, cuts_ns, end)
     if not len(ns):
         return Times(first, end, 0, ordered=True, at=at)
-    place = np.minimum(np.searchsorted(seq, run.fills.trade_seq), len(seq) - 1)
-    true = (seq[place] == run.fills.trade_seq) & (ns[place] == run.fills.ns) & (run.fills.ns == run.fills.ns_to)
+    fill = np.flatnonzero((run.fills.trade_seq >= seq.min()) & (run.fills.trade_seq <= seq.max()))
+    fills = taken(run.fills, fill)
+    place = np.minimum(np.searchsorted(seq, fills.trade_seq), len(seq) - 1)
+    true = (seq[place] == fills.trade_seq) & (ns[place] == fills.ns) & (fills.ns == fills.ns_to)
     unsided = np.flatnonzero(side == 0)[:1]
     return Times(
         first, end, len(kept), _is_ordered(ns) and not bool((seq[1:] <= seq[:-1]).any()), at,
         int(ns[0]), int(ns[-1]), int(ns.max()), seqs=(int(seq[0]), int(seq[-1])),
-        fill=np.flatnonzero(true), trade=kept[place[true]] + first,
+        fill=fill[true], trade=kept[place[true]] + first,
         unsided=int(kept[unsided[0]] + first) if len(unsided) else -1,
     )  # fmt: skip
 

@@ -75,7 +75,7 @@ def test_what_is_written_is_read(tmp_path: Path, instrument: Instrument) -> None
 IDS = st.one_of(st.integers(-(2**70), 2**70), st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ids=st.lists(IDS, min_size=1, max_size=6, unique=True), price=st.integers(1, 2**61))
 def test_any_id_and_any_price_survive(tmp_path: Path, ids: list[int | str], price: int) -> None:
     submits = tuple(Submit(T0, name, Side.SELL, price, 1) for name in ids)

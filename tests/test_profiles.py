@@ -42,7 +42,7 @@ def broken(run: Run) -> list[str]:
 
 
 @pytest.mark.parametrize("name", PROFILES)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_an_honest_simulator_is_never_accused_under_a_profile(name: str, data: st.DataObject) -> None:
     """The reference plays by the profile's dials, whatever it leaves open."""
@@ -53,7 +53,7 @@ def test_an_honest_simulator_is_never_accused_under_a_profile(name: str, data: s
 
 
 @pytest.mark.parametrize("name", PROFILES)
-@settings(max_examples=3)
+@settings(max_examples=3, deadline=None)
 @given(data=st.data())
 def test_an_honest_bundle_passes_under_a_profile(
     name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

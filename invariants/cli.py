@@ -100,6 +100,7 @@ def demo(out: Path) -> None:
     click.echo(diagnosis_text(shown.diagnosis), nl=False)
     click.echo(sweep_text(shown.sweep, shown.report.run.instrument), nl=False)
     click.echo(f"\nThe tape is synthetic. Written: {out}/run, {out}/markers, {out}/report.json, {out}/report.html")
+    click.echo(f"Every sweep: fillproof diagnose {out}/run --sweeps --html {out}/sweeps.html")
     sys.exit(shown.report.exit_code())
 
 
@@ -116,7 +117,14 @@ def demo(out: Path) -> None:
     type=click.FloatRange(min=0),
     default=2.0,
     show_default=True,
-    help="Seconds between two refreshes of the quotes, at least.",
+    help="Seconds between two refreshes of the plain maker's quotes, at least.",
+)
+@click.option(
+    "--maker",
+    type=click.Choice(["plain", "inside-spread"]),
+    default="plain",
+    show_default=True,
+    help="Who quotes: a plain maker, or that of the origin report, which holds 10 units at the start.",
 )
 def simulate(
     tape: tuple[str, ...],
@@ -127,8 +135,9 @@ def simulate(
     lot: str | None,
     size: str | None,
     refresh: float,
+    maker: str,
 ) -> None:
-    """Write the run of a plain two-sided maker on TAPE (files, globs, s3:// or https://)."""
+    """Write the run of a two-sided maker on TAPE (files, globs, s3:// or https://)."""
     from invariants.readers.bundle import write_bundle
     from invariants.simulate import simulate_tape
 
@@ -140,6 +149,7 @@ def simulate(
             instrument=_instrument(tick, lot),
             size=size,
             refresh_ns=round(refresh * 1_000_000_000),
+            maker=maker,
         )
         write_bundle(run, out)
     click.echo(f"{out}: {len(run.trades):,} trades, {len(run.orders):,} orders, {len(run.fills):,} fills")

@@ -5,11 +5,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from simcore import InputError
+
+if TYPE_CHECKING:
+    from invariants.diagnosis import Sweep
+    from simcore import Run
 
 
 @click.command()
@@ -21,6 +27,7 @@ from simcore import InputError
     "--horizons", default="5,30,60,300", show_default=True, help="Seconds after the fill, with commas; 30 decides."
 )
 @click.option("--bracket/--no-bracket", default=True, show_default=True, help="Fill the same actions otherwise, too.")
+@click.option("--sweeps", is_flag=True, help="Let the inside-spread maker quote the run's tape, one parameter turned.")
 @click.option("--long-days", type=float, help="Scale the run to a period of so many days.")
 @click.option("--long-pnl", type=float, help="The result of that period, in currency.")
 @click.option("--long-fills", type=float, help="The fills of that period.")
@@ -33,6 +40,7 @@ def diagnose(
     rules: str | None,
     horizons: str,
     bracket: bool,
+    sweeps: bool,
     long_days: float | None,
     long_pnl: float | None,
     long_fills: float | None,
@@ -49,7 +57,7 @@ def diagnose(
     from rich.console import Console
 
     from invariants.diagnosis import diagnose as examine
-    from invariants.diagnosis import diagnosis_dict, diagnosis_text, print_diagnosis
+    from invariants.diagnosis import diagnosis_dict, diagnosis_text, print_diagnosis, sweep_dict, sweep_text
     from invariants.readers import read_run
     from invariants.report import report_page, write_atomically
 
@@ -64,12 +72,30 @@ def diagnose(
         print_diagnosis(found, Console())
     else:
         click.echo(diagnosis_text(found), nl=False)
+    tables = _sweeps(run, seconds) if sweeps else ()
+    for table in tables:
+        click.echo(f"\n{sweep_text(table, run.instrument)}", nl=False)
     if json_path is not None:
-        text = json.dumps(diagnosis_dict(found), indent=1, allow_nan=False) + "\n"
-        write_atomically(json_path, text.encode())
+        told = diagnosis_dict(found)
+        if sweeps:
+            told["sweeps"] = [sweep_dict(table, run.instrument) for table in tables]
+        write_atomically(json_path, f"{json.dumps(told, indent=1, allow_nan=False)}\n".encode())
     if html_path is not None:
-        write_atomically(html_path, report_page(found.report, found).encode())
+        write_atomically(html_path, report_page(found.report, found, sweeps=tables).encode())
     sys.exit(found.exit_code)
+
+
+def _sweeps(run: Run, horizons_s: Sequence[float]) -> tuple[Sweep, ...]:
+    """What other parameters of the inside-spread maker would have made on the run's tape under its rules."""
+    from invariants.demo.maker import Maker, run_maker
+    from invariants.diagnosis import standard_sweeps
+    from invariants.diagnosis.bracket import declared, tape_of
+
+    tape, rules = tape_of(run), declared(run)
+    if not tape:
+        raise InputError(file=run.name, field="tape", got="none", wanted="a run with its tape, for --sweeps")
+    maker = Maker(initial_position=None)
+    return standard_sweeps(maker, lambda m: run_maker(tape, rules, run.instrument, m), horizons_s=horizons_s)
 
 
 def _horizons(text: str) -> list[float]:

@@ -18,6 +18,9 @@ from invariants.readers.tape import read_tape
 from simcore import Fill, InputError, Instrument, Ledger, Rules, Run, Scenario, Side, Submit, TapeEvent, Trade, simulate
 from simcore.run import ABSENT, Orders, Positions, objects
 
+MAKERS = ("plain", "inside-spread")
+"""Who may quote: ``invariants.demo.quoting``, or the origin report's maker (``invariants.demo.maker``)."""
+
 QUOTE_UNITS = Decimal(5)
 """The size of a quote where nobody says otherwise: the origin's 5 units."""
 
@@ -30,24 +33,26 @@ def simulate_tape(
     instrument: Instrument | None = None,
     size: str | None = None,
     refresh_ns: int = REFRESH_NS,
+    maker: str = MAKERS[0],
 ) -> Run:
-    """The run of the plain maker on the tape in ``sources``: files, globs, URLs.
+    """The run of a maker on the tape in ``sources``: files, globs, URLs.
 
     ``quotes`` name the files with tops of book, ``rules`` a rules file or preset, ``size`` the
-    quotes' in size units. The grid is the tape's own unless ``instrument`` gives one. A tape with
-    a row that cannot be used is refused whole. Raises ``InputError``.
+    quotes' in size units; ``maker`` is one of ``MAKERS``, and ``refresh_ns`` the plain one's. The grid
+    is the tape's own unless ``instrument`` gives one. A tape with a row that cannot be used is refused
+    whole. Raises ``InputError``.
     """
     tape = read_tape(list(sources), instrument=instrument, quotes=list(quotes) or None)
     for row in tape.rejected[:1]:
         raise InputError(file=row.file, row=row.row, field=row.field, got=row.got, wanted=row.wanted)
-    return maker_run(
-        tape.events(),
-        Rules.load(rules, instrument=tape.instrument),
-        tape.instrument,
-        size_lots=_quote_lots(size, tape.instrument),
-        refresh_ns=refresh_ns,
-        name=_name(tape.files),
-    )
+    loaded, grid, name = Rules.load(rules, instrument=tape.instrument), tape.instrument, _name(tape.files)
+    size_lots = _quote_lots(size, grid)
+    if maker == MAKERS[0]:
+        return maker_run(tape.events(), loaded, grid, size_lots=size_lots, refresh_ns=refresh_ns, name=name)
+    from invariants.demo.maker import Maker, run_maker  # noqa: PLC0415 - it plays against this module's runs
+
+    inside = Maker(size=grid.size(size_lots))
+    return run_maker(tape.events(), loaded, grid, inside, name=name)
 
 
 def _name(files: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from statistics import median
@@ -11,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+gc.set_threshold(50_000, 10, 10)  # as the command line does: runs are many small objects, and no cycles
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -19,9 +19,12 @@ from tables import scenario, table
 from fixtures.faults import FAULTS
 from invariants.auditing import audit
 from invariants.cli import main
+from invariants.demo import tape
+from invariants.demo.maker import run_maker
 from invariants.demo.markers import write_markers
 from invariants.diagnose import diagnose as command
 from invariants.diagnosis import (
+    STANDARD,
     diagnose,
     diagnosis_dict,
     diagnosis_text,
@@ -37,10 +40,11 @@ from invariants.diagnosis.mids import mids_of
 from invariants.diagnosis.pnl import pnl_of
 from invariants.diagnosis.queued import simulate_queued
 from invariants.diagnosis.scaling import scaling_of
+from invariants.readers import read_run
 from invariants.readers.bundle import write_bundle
 from invariants.simulate import logged_run
 from invariants.tapes import any_rules, scenarios
-from simcore import InputError, Instrument, Run, simulate
+from simcore import InputError, Instrument, Rules, Run, simulate
 
 main.add_command(command)
 NS = 1e-9
@@ -248,10 +252,10 @@ def test_bracket_is_in_order_and_reproduces_the_run() -> None:
 
 def logged(run: Run) -> Run:
     """The run filled anew by the reference under its rules."""
-    from invariants.diagnosis.bracket import _actions, _tape
+    from invariants.diagnosis.bracket import _actions, tape_of
     from simcore import Scenario
 
-    again = Scenario(tuple(_tape(run)), tuple(_actions(run)), run.rules)
+    again = Scenario(tuple(tape_of(run)), tuple(_actions(run)), run.rules)
     return logged_run(again, simulate(again), run.instrument)
 
 
@@ -513,6 +517,31 @@ def bundle(run: Run, folder: Path) -> Path:
     folder.mkdir()
     write_bundle(run, folder)
     return folder
+
+
+def test_command_sweeps_the_maker_over_the_tape_of_the_run(tmp_path: Path) -> None:
+    """Guards, lean and offset; the rows of one maker are the same in every table."""
+    day, rules = tape.day(seconds=1800), Rules.load("origin", instrument=tape.INSTRUMENT)
+    run = bundle(run_maker(day, rules, tape.INSTRUMENT, name="half an hour"), tmp_path / "run")
+    result = fillproof(run, "--sweeps", "--no-bracket", "--json", tmp_path / "d.json", "--html", tmp_path / "d.html")
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "d.json").read_text())["sweeps"]
+    assert [told["parameter"] for told in found] == list(STANDARD)
+    assert [row["value"] for row in found[0]["rows"]] == ["0", "1", "2", "3"]
+    page = (tmp_path / "d.html").read_text()
+    for number, told in enumerate(found, 1):
+        assert f"Sweep: {told['parameter']}" in result.output
+        assert f'id="plot-sweep-{number}-result"' in page
+    plain = [found[n]["rows"][k] | {"value": ""} for n, k in ((0, 0), (1, 1), (3, 1), (4, 0))]
+    assert all(row == plain[0] for row in plain)
+    assert plain[0]["fills"] == len(read_run(run).fills) > 30
+
+
+def test_command_has_no_sweeps_without_a_tape(tmp_path: Path) -> None:
+    write_markers(logged(table(TWO_FILLS)), tmp_path)
+    result = fillproof(tmp_path, "--sweeps")
+    assert result.exit_code == 2, result.output
+    assert "a run with its tape, for --sweeps" in result.output
 
 
 def test_command_says_the_verdict_and_writes_json(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from tables import table
 
 from invariants.auditing import Report, audit
 from invariants.diagnosis import diagnose, sweep
+from invariants.diagnosis.text import sanity_lines
 from invariants.report import report_html, report_page
 from invariants.report.page.listing import LARGEST_BYTES, ROOMS, Room, listing, packed
 from invariants.report.page.plots import Bar, bars, timeline
@@ -497,3 +498,25 @@ def test_undeclared_rules_are_no_obstacle() -> None:
     assert data["cap"] is None
     assert data["initial_known"] is False
     assert data["windows"]
+
+
+def test_the_verdicts_stand_on_top_and_the_sections_in_the_order_of_their_links() -> None:
+    """Where no law is broken, who lost the money comes first, then the sweeps."""
+    found = diagnose(quoted(), horizons_s=(1, 5))
+    page = report_page(found.report, found, sweeps=[sweep("offset, bps", [0], lambda _: quoted(), horizons_s=(5,))])
+    head = text_of(page.partition("<main")[0])
+    assert f"{found.verdict} who lost the money: {found.conclusion.cause}" in " ".join(head.split())
+    sections = re.findall(r'<section id="(\w+)"', page)
+    assert sections == ["laws", "diagnosis", "sweeps", "findings", "fills", "facts"]
+    assert re.findall(r'<li><a href="#(\w+)"', page) == sections
+    found = diagnose(broken().run, report=broken())
+    sections = re.findall(r'<section id="(\w+)"', report_page(broken(), found))
+    assert sections == ["laws", "findings", "diagnosis", "fills", "facts"]
+
+
+def test_every_sanity_check_is_on_the_page() -> None:
+    found = diagnose(quoted(), horizons_s=(1, 5))
+    assert found.sanity is not None
+    said = " ".join(text_of(report_page(found.report, found).partition("All of it as text")[0]).split())
+    for name, figures in sanity_lines(found, found.sanity):
+        assert f"{name} {figures}" in said

@@ -12,9 +12,10 @@ from click.testing import CliRunner, Result
 
 from invariants.cli import main
 from invariants.demo import tape as synthetic
+from invariants.demo.maker import play
 from invariants.readers import read_run
 from invariants.report import read_report
-from simcore import Instrument, Side, TopOfBook, Trade
+from simcore import Instrument, Rules, Side, Submit, TopOfBook, Trade
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the recorded tapes in ../shared/data are not here")
@@ -141,6 +142,20 @@ def test_an_existing_folder_that_is_no_bundle_is_left_alone(tmp_path: Path) -> N
     (tmp_path / "mine" / "thesis.txt").write_text("do not lose")
     assert fillproof("simulate", tape, "--out", tmp_path / "mine").exit_code == 2
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "do not lose"
+
+
+def test_the_origin_s_maker_quotes_where_it_is_asked_to(tmp_path: Path) -> None:
+    tape, tops = write_trades(tmp_path / "trades.csv"), write_tops(tmp_path / "tops.csv")
+    done = fillproof(
+        "simulate", tape, "--quotes", tops, "--maker", "inside-spread", "--tick", "1", "--lot", "0.01",
+        "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    played = play(HOURS, Rules.load("origin", instrument=synthetic.INSTRUMENT), synthetic.INSTRUMENT)
+    run = read_run(tmp_path / "run")
+    assert run.rules.initial_position_lots == 1_000
+    assert run.fills.ns.tolist() == [fill.ns for fill in played.fills]
+    assert len(run.orders) == sum(isinstance(action, Submit) for action in played.scenario.actions) > 1_000
 
 
 @needs_shared

@@ -102,6 +102,8 @@ def _short(change: Change) -> Any:
     """What a row of the table is called."""
     if len(change) == 1:
         value = next(iter(change.values()))
+        if isinstance(value, bool):
+            return "yes" if value else "no"
         return "none" if value is None else value
     return ", ".join(f"{name} {value}" for name, value in change.items() if value is not None and value is not True)
 

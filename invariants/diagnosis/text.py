@@ -41,10 +41,11 @@ def sweep_text(sweep: Sweep, instrument: Instrument, *, width: int = 120) -> str
     """A sweep's table as plain text."""
     words = Words(instrument)
     after = seconds(sweep.horizon_ns)
-    table = _table("value", "fills", "result", f"markout {after}", "half-spread", "drift", "verdict", "cause")
+    table = _table("value", "fills", "result", f"markout {after}", "half-spread", "drift", "verdict")
     for row in sweep.rows:
-        means = (words.estimate(e) for e in (row.markout, row.half_spread, row.drift))
-        _add(table, str(row.value), f"{row.fills:,}", words.money(row.pnl), *means, row.verdict, row.cause)
+        means = (words.estimate(row.markout), _mean(row.half_spread, words), words.estimate(row.drift))
+        verdict = f"{row.verdict}: {row.cause}" if row.verdict in ("C", "undecided") else row.verdict
+        _add(table, str(row.value), f"{row.fills:,}", words.money(row.pnl), *means, verdict)
     return _plain(Group(*_section(f"Sweep: {sweep.parameter}", table)), width).lstrip("\n")
 
 
@@ -71,7 +72,7 @@ def _parts(d: Diagnosis, words: Words) -> Iterator[RenderableType]:
     if d.pnl is not None:
         yield from _section(f"Result, split at {seconds(d.pnl.horizon_ns)}", _pnl_table(d.pnl, words))
     if d.sanity is not None:
-        yield from _section("Sanity checks of the simulator", _grid(_sanity_lines(d, d.sanity)))
+        yield from _section("Sanity checks of the simulator", _grid(sanity_lines(d, d.sanity)))
     if d.patterns:
         yield from _section("What is, and what is not the problem", _pattern_table(d))
     if d.bracket is not None:
@@ -153,7 +154,8 @@ def _pnl_table(pnl: Pnl, words: Words) -> Table:
     return table
 
 
-def _sanity_lines(d: Diagnosis, s: Sanity) -> Iterator[tuple[str, str]]:
+def sanity_lines(d: Diagnosis, s: Sanity) -> Iterator[tuple[str, str]]:
+    """What each sanity check found, in words."""
     size = d.run.instrument.size
     for far in s.distances:
         figures = f"mean {signed(far.mean_bps, 2)} bps, largest {far.largest_bps:.2f} bps ({far.fills:,} fills)"

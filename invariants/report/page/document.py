@@ -16,7 +16,7 @@ from invariants.report.as_json import report_dict
 from invariants.report.as_text import TITLES, headline, justification_lines, missed_lines, model_lines, smell_lines
 from invariants.report.page import plots
 from invariants.report.page.listing import counted, packed
-from invariants.report.page.money import money
+from invariants.report.page.money import money, title_of
 from invariants.report.page.text import badge, facts, plot_box, safe, section, table
 
 if TYPE_CHECKING:
@@ -33,18 +33,26 @@ def page_of(report: Report, diagnosis: Diagnosis | None = None, sweeps: Sequence
     """The whole page; with a diagnosis its tables and plots as well."""
     page = report_dict(report)
     drawn: dict[str, Any] = {}
-    middle = [_findings(report, drawn), *money(report.run.instrument, diagnosis, sweeps, drawn)]
-    if "timeline" not in drawn:
-        middle.reverse()  # where no law is broken, who lost the money comes first
+    findings, *middle = _findings(report, drawn), *money(report.run.instrument, diagnosis, sweeps, drawn)
+    # where no law is broken, who lost the money comes first
+    middle.insert(0 if "timeline" in drawn else len(middle), findings)
     parts = [_verdicts(page), *middle, _fills(page, drawn), _facts(page)]
     data = packed(report, drawn).decode()
-    return _document(page, "".join(parts), data)
+    return _document(page, _leads(page, diagnosis), "".join(parts), data)
 
 
 # the document
 
 
-def _document(page: Mapping[str, Any], body: str, data: str) -> str:
+def _leads(page: Mapping[str, Any], diagnosis: Diagnosis | None) -> str:
+    """The verdicts at a glance: of the laws, and on the money."""
+    laws = f'<p class="lead">{badge(page["verdict"])} {safe(headline(page))}</p>'
+    if diagnosis is None:
+        return laws
+    return f'{laws}<p class="lead">{badge(diagnosis.verdict)} who lost the money: {title_of(diagnosis)}</p>'
+
+
+def _document(page: Mapping[str, Any], leads: str, body: str, data: str) -> str:
     library, script, style = _library(), _own("page.js"), _own("page.css")
     allowed = " ".join(f"'{_hash(text)}'" for text in (library, script))
     policy = (
@@ -59,7 +67,7 @@ def _document(page: Mapping[str, Any], body: str, data: str) -> str:
         f"<title>fillproof: {safe(page['name'], 200)}</title><style>{style}</style></head>\n"
         '<body><a class="skip" href="#main">To the content</a>'
         f"<header><h1><bdi>{safe(page['name'], 200)}</bdi></h1>"
-        f'<p class="lead">{badge(page["verdict"])} {safe(headline(page))}</p>{_engine(page)}'
+        f"{leads}{_engine(page)}"
         f'<nav aria-label="Sections"><ul>{links}</ul></nav></header>\n'
         '<main id="main"><p id="alarm" class="alarm" role="alert" hidden></p><noscript><p class="alarm">Findings and '
         "plots need JavaScript; the JSON report has the findings, too.</p></noscript>"

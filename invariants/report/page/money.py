@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from invariants.diagnosis.text import diagnosis_text
+from invariants.diagnosis.text import diagnosis_text, sanity_lines
 from invariants.diagnosis.verdict import TITLES
 from invariants.diagnosis.words import Words, bps, doubled, seconds, signed
 from invariants.report.page import plots
 from invariants.report.page.plots import Bar, Interval
-from invariants.report.page.text import badge, plot_box, safe, section, table
+from invariants.report.page.text import badge, facts, plot_box, safe, section, table
 
 if TYPE_CHECKING:
     from invariants.diagnosis.bootstrap import Estimate
@@ -33,10 +33,14 @@ def money(
         yield section("sweeps", "Sweeps", "".join(_sweep(n, sweep, words, drawn) for n, sweep in enumerate(sweeps, 1)))
 
 
+def title_of(d: Diagnosis) -> str:
+    """The verdict in words; without one, why there is none."""
+    return safe(TITLES[d.verdict] if d.verdict != "undecided" else d.conclusion.cause)
+
+
 def _diagnosis(d: Diagnosis, drawn: dict[str, Any]) -> str:
     words, found = Words(d.run.instrument), d.conclusion
-    title = TITLES[d.verdict] if d.verdict != "undecided" else found.cause
-    parts = [f'<p class="lead">{badge(d.verdict)} {safe(title)}</p><p>{safe(found.reason)}.</p>']
+    parts = [f'<p class="lead">{badge(d.verdict)} {title_of(d)}</p><p>{safe(found.reason)}.</p>']
     parts.append(_items("Evidence", found.evidence))
     if d.markouts:
         parts.append(_markouts(d, words, drawn))
@@ -44,6 +48,9 @@ def _diagnosis(d: Diagnosis, drawn: dict[str, Any]) -> str:
         parts.append(_pnl(d.pnl, words, drawn))
     if d.bracket is not None:
         parts.append(_bracket(d.bracket, words, drawn))
+    if d.sanity is not None:
+        checks = facts("What a wrong simulator would show", sanity_lines(d, d.sanity))
+        parts.append(f"<h3>Sanity checks of the simulator</h3>{checks}")
     if d.patterns:
         rows = ((safe(p.name), f"<b>{safe(p.answer)}</b>", safe("; ".join(filter(None, (p.because, p.figures)))))
                 for p in d.patterns)  # fmt: skip
@@ -52,10 +59,7 @@ def _diagnosis(d: Diagnosis, drawn: dict[str, Any]) -> str:
         )
     parts.append(_items("Keep in mind", d.notes))
     text = safe(diagnosis_text(d), 100_000)
-    parts.append(
-        "<details><summary>All of it as text, with every sanity check</summary>"
-        f'<pre tabindex="0">{text}</pre></details>'
-    )
+    parts.append(f'<details><summary>All of it as text</summary><pre tabindex="0">{text}</pre></details>')
     return "".join(parts)
 
 
@@ -151,7 +155,7 @@ def _bracket(bracket: Bracket, words: Words, drawn: dict[str, Any]) -> str:
     if bracket.reason:
         return f"{title}<p>None: {safe(bracket.reason)}.</p>"
     drawn["bracket"] = plots.bars(
-        "Result without the initial position's own", "currency",
+        "Result without the initial position", "currency",
         [_bar(row.name, Decimal(0), row.trading, words, f"{row.fills:,} fills, {words.exact(row.trading)}")
          for row in bracket.rows],
     )  # fmt: skip
@@ -192,7 +196,7 @@ def _sweep(number: int, sweep: Sweep, words: Words, drawn: dict[str, Any]) -> st
          for name, (colour, part) in means.items()},
     )  # fmt: skip
     drawn[f"sweep-{number}-result"] = plots.bars(
-        "Result without the initial position's own", "currency",
+        "Result without the initial position", "currency",
         [_bar(str(row.value), Decimal(0), row.trading, words, f"{row.fills:,} fills, {words.exact(row.trading)}")
          for row in sweep.rows], height=300,
     )  # fmt: skip

@@ -71,19 +71,22 @@
       minor_tick_line_color: null };
     const looks = {
       Figure: { outline_line_color: line },
-      LinearAxis: axis, Grid: { grid_line_color: grid }, Title: { text_color: ink }, Text: { text_color: ink },
-      Legend: { label_text_color: ink, inactive_fill_color: paper, ncols: innerWidth < 480 ? 2 : "auto" },
+      LinearAxis: axis, Grid: { grid_line_color: grid }, Title: { text_color: ink, text_font_size: innerWidth < 480 ? "12px" : "13px" }, Text: { text_color: ink },
+      Legend: { label_text_color: ink, inactive_fill_color: paper },
     };
     for (const model of view.model.references()) {
       if (looks[model.type]) model.setv(looks[model.type]);
       if (model.type === "LinearAxis" && innerWidth < 480) turnLabels(model);
+      if (model.type === "Legend") model.ncols = innerWidth < 480 && namesOf(model).join("").length > 26 ? 2 : "auto";
     }
   }
+
+  const namesOf = (legend) => legend.items.flatMap((entry) => entry.get_labels_list_from_label_prop());
 
   // names side by side on a phone would run into each other
   function turnLabels(axis) {
     const names = axis.major_label_overrides, listed = [...(names instanceof Map ? names.values() : Object.values(names))];
-    if (listed.join("").length > 36) axis.major_label_orientation = 0.7;
+    if (listed.length * Math.max(...listed.map((name) => name.length)) > 36) axis.major_label_orientation = 0.7;
   }
 
   function drawWhenSeen() {

@@ -111,6 +111,8 @@ def _waiver(values: Mapping[str, Any], file: str, row: int) -> Waiver:
     for key in ("law", "reason", *(k for k in ("scope", "case") if k in values)):
         if not isinstance(values.get(key), str) or not values[key].strip():
             raise refuse(key, "a text that is not empty")
+    if "\0" in values.get("case", ""):
+        raise refuse("case", "the name of a file")
     if type(values.get("expires")) is not date:  # a datetime is a date, too
         raise refuse("expires", "a day without quotes, like 2027-03-31")
     if ("failed" in values) == ("case" in values):

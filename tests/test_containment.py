@@ -87,10 +87,7 @@ HOSTILE = [
     ),
     Hostile(
         "leaves a grandchild in a session of its own",
-        "if not os.fork():\n"
-        "    os.setsid()\n"
-        "    if not os.fork(): time.sleep(1e6)\n"
-        "os._exit(0)",
+        "if not os.fork():\n    os.setsid()\n    if not os.fork(): time.sleep(1e6)\nos._exit(0)",
         SimulatorHung,  # the grandchild holds its pipes open
         "no answer within 3 s",
     ),

@@ -128,11 +128,12 @@ def read_case(path: str | Path) -> Case:
     """Read a case file. Raises ``InputError``."""
     file = str(path)
     try:
-        data = Path(path).read_bytes()
+        size = Path(path).stat().st_size
+        data = Path(path).read_bytes() if size <= LARGEST_BYTES else None
     except OSError as error:
         raise InputError(file=file, field="file", got=error.strerror, wanted="a readable file") from None
-    if len(data) > LARGEST_BYTES:
-        raise InputError(file=file, field="file", got=f"{len(data)} bytes", wanted="at most 64 MiB")
+    if data is None:
+        raise InputError(file=file, field="file", got=f"{size} bytes", wanted="at most 64 MiB")
     values = check_object(parse(data, file=file), file=file, field="text")
     if values.get("format") != FORMAT:
         raise InputError(file=file, field="format", got=values.get("format"), wanted=repr(FORMAT))

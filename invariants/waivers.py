@@ -109,8 +109,8 @@ def _waiver(values: Mapping[str, Any], file: str, row: int) -> Waiver:
         if key not in _KEYS:
             raise refuse(key, f"one of {', '.join(_KEYS)}")
     for key in ("law", "reason", *(k for k in ("scope", "case") if k in values)):
-        if not isinstance(values.get(key), str) or not values[key].strip():
-            raise refuse(key, "a text that is not empty")
+        if not isinstance(values.get(key), str) or not values[key].strip() or "\0" in values[key]:
+            raise refuse(key, "a text that is not empty, without NUL")
     if type(values.get("expires")) is not date:  # a datetime is a date, too
         raise refuse("expires", "a day without quotes, like 2027-03-31")
     if ("failed" in values) == ("case" in values):

@@ -128,7 +128,15 @@ def _arrow(array: Any) -> tuple[str, npt.NDArray[Any], Mask, int]:
             return "decimal", unscaled, null, kind.scale
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return "object", _texts(array.dictionary_encode())[0], null, 0
-    return _objects(array.to_pylist(), null)
+    return _objects([_python(cell) for cell in array], null)
+
+
+def _python(cell: Any) -> Any:
+    """The cell as Python has it; of a day that Python's calendar does not reach the count, as words."""
+    try:
+        return cell.as_py()
+    except (OverflowError, ValueError):
+        return f"{getattr(cell, 'value', '?')} as {cell.type}"
 
 
 def _one_array(array: Any) -> Any:
@@ -150,8 +158,16 @@ def _timestamps(array: Any, null: Mask) -> tuple[str, npt.NDArray[Any], Mask, in
     try:
         stamps = array.cast(pa.timestamp("ns")) if array.type.tz is None else array.cast(pa.timestamp("ns", "UTC"))
     except pa.ArrowInvalid:
-        return _objects(array.to_pylist(), null)
+        return _objects([_ns_or_words(count, array.type.unit) for count in array.cast(pa.int64()).to_pylist()], null)
     return "time", stamps.cast(pa.int64()).fill_null(ABSENT).to_numpy(zero_copy_only=False), null, 0
+
+
+def _ns_or_words(count: int | None, unit: str) -> int | str | None:
+    """Nanoseconds; what int64 cannot hold as words, so that its own row is the one that is refused."""
+    if count is None:
+        return None
+    ns = count * {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}[unit]
+    return ns if abs(ns) <= INT64_MAX else f"{count} {unit} since 1970"
 
 
 def _unscaled(array: Any, null: Mask) -> Ints | None:

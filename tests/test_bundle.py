@@ -168,7 +168,7 @@ def test_a_failed_write_leaves_the_older_bundle_whole(tmp_path: Path, monkeypatc
         raise OSError("disk full")
 
     monkeypatch.setattr("invariants.readers.bundle_writer.tomli_w.dumps", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(InputError, match="disk full"):
         write_bundle(small_run(name="second"), tmp_path / "run")
     assert read_bundle(tmp_path / "run").name == "first"
     assert [file.name for file in tmp_path.iterdir()] == ["run"]

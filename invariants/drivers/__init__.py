@@ -10,6 +10,7 @@ from invariants.drivers.failures import (
     SimulatorCrashed,
     SimulatorFailed,
     SimulatorHung,
+    TooGreedy,
     TooManyFills,
 )
 from invariants.drivers.python import PythonSimulator
@@ -25,6 +26,7 @@ __all__ = [
     "SimulatorCrashed",
     "SimulatorFailed",
     "SimulatorHung",
+    "TooGreedy",
     "TooManyFills",
     "load_simulator",
 ]

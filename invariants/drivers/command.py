@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from invariants.cases import fills_from_json, scenario_to_json
+from invariants.drivers import offspring
 from invariants.drivers.declared import declared
 from invariants.drivers.failures import (
     EndedEarly,
@@ -25,6 +26,7 @@ from invariants.drivers.failures import (
     SimulatorCrashed,
     SimulatorFailed,
     SimulatorHung,
+    TooGreedy,
 )
 from invariants.drivers.simulator import Declared, Limits, Simulator, bounded
 from invariants.strictjson import parse
@@ -34,6 +36,9 @@ from simcore.rules import read_toml
 CHUNK = 1 << 16
 TAIL = 4096
 """Bytes of standard error that are kept for the message."""
+
+LOOK_SECONDS = 0.2
+"""How often its processes are counted and weighed."""
 
 
 class CommandSimulator(Simulator):
@@ -73,8 +78,10 @@ class _Process:
 
     def __init__(self, argv: list[str], env: Mapping[str, str], limits: Limits) -> None:
         pipe = subprocess.PIPE
+        self._mark = offspring.new_mark()
+        env = {**env, offspring.MARK: self._mark}
         try:
-            # a session of its own, so that its children can be ended with it
+            # a session of its own: no terminal to write to, and its group can be ended with it
             self._popen = subprocess.Popen(  # noqa: S603 - running the user's program is the job
                 argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, start_new_session=True
             )
@@ -87,6 +94,7 @@ class _Process:
         self._has_line = False
         self._is_open = True
         self._complains = True
+        self._looked = time.monotonic()
 
     def ask(self, question: bytes, limits: Limits) -> bytes:
         """The line that answers ``question``. Raises ``SimulatorFailed``."""
@@ -95,6 +103,7 @@ class _Process:
         deadline = time.monotonic() + limits.seconds
         unsent = memoryview(question)
         while unsent or not self._has_line:
+            self._look(limits)
             unsent = self._exchange(unsent, deadline, limits)
         line, _, rest = self._output.partition(b"\n")
         self._output, self._has_line = bytearray(rest), False
@@ -103,13 +112,27 @@ class _Process:
         return bytes(line)
 
     def kill(self) -> None:
-        """End the whole session at once, and reap it."""
+        """End the whole session at once, reap it, and end what had left the session."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait()
+        offspring.kill(self._mark)
         for pipe in _pipes(self._popen):
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
+
+    def _look(self, limits: Limits) -> None:
+        """Hold all of its processes together to the limits, now and then."""
+        if time.monotonic() < self._looked + LOOK_SECONDS:
+            return
+        pids = offspring.living(self._mark)
+        if len(pids) > limits.processes:
+            raise TooGreedy(f"it runs {len(pids)} processes, more than {limits.processes}", details=self._tail())
+        used = offspring.memory_bytes(pids)
+        if limits.memory_bytes is not None and used > limits.memory_bytes:
+            said = f"its {len(pids)} processes use {used >> 20} MiB, more than {limits.memory_bytes >> 20}"
+            raise TooGreedy(said, details=self._tail())
+        self._looked = time.monotonic()
 
     def _exchange(self, unsent: memoryview, deadline: float, limits: Limits) -> memoryview:
         """Write and read whatever can be, once; returns what is still to be written."""
@@ -119,9 +142,7 @@ class _Process:
                 ready.register(self._stderr, selectors.EVENT_READ)
             if unsent:
                 ready.register(self._stdin, selectors.EVENT_WRITE)
-            events = ready.select(max(0.0, deadline - time.monotonic()))
-        if not events:
-            raise SimulatorHung(f"no answer within {limits.seconds:g} s", details=self._tail())
+            events = ready.select(max(0.0, min(LOOK_SECONDS, deadline - time.monotonic())))
         if any(key.fd == self._stdin for key, _ in events):
             unsent = unsent[self._write(unsent) :]
         self._read()

@@ -23,6 +23,10 @@ class SimulatorHung(SimulatorFailed):
     """It gave no answer within its time limit."""
 
 
+class TooGreedy(SimulatorFailed):
+    """It and what it started took more memory, or more processes, than it may."""
+
+
 class MalformedAnswer(SimulatorFailed):
     """It answered something that is no list of fills."""
 

@@ -21,13 +21,15 @@ PATIENCE = 3
 class Limits:
     """What a simulator may use for one scenario.
 
-    ``seconds`` of wall time; ``memory_bytes`` of address space and ``line_bytes`` of one answer
-    for a ``cmd:`` simulator (a Python one shares the memory of the suite).
+    ``seconds`` of wall time; for a ``cmd:`` simulator (a Python one shares the memory of the suite)
+    ``memory_bytes`` of address space for each process and of memory for all that it started,
+    ``processes`` at once, and ``line_bytes`` of one answer.
     """
 
     seconds: float = 10.0
     memory_bytes: int | None = 2 << 30
     line_bytes: int = 64 << 20
+    processes: int = 128
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from invariants.readers.engine_table import EngineTable, bytes_of
+from invariants.readers.engine_table import EngineTable
+from invariants.readers.sources import bytes_of
+from invariants.readers.tables import check_lines, gunzip
 from simcore import InputError
 
 RULE = "=" * 10
 OBSERVER = ("Broker", "len", "cash", "value")
-LARGEST_BYTES = 2**30
 _HEAD_BYTES = 64 * 2**10
 
 
@@ -86,17 +87,12 @@ def _broker(names: list[str], file: str) -> int:
 
 
 def _plain(data: bytes, file: str) -> str:
-    """The text, unpacked where it is gzip, up to a gigabyte."""
+    """The text, unpacked where it is gzip."""
+    if data[:2] == b"\x1f\x8b":
+        data = gunzip(data, file=file)
+    check_lines(data, file=file)
     try:
-        if data[:2] == b"\x1f\x8b":
-            unpack = zlib.decompressobj(wbits=31)
-            data = unpack.decompress(data, LARGEST_BYTES)
-            if not unpack.eof:
-                got = "more than 1 GiB" if unpack.unconsumed_tail else "a truncated file"
-                raise InputError(file=file, field="file", got=got, wanted="a whole gzip file of at most 1 GiB")
         return data.decode("utf-8-sig")
-    except zlib.error as error:
-        raise InputError(file=file, field="file", got=str(error), wanted="a whole gzip file") from None
     except UnicodeDecodeError as error:
         raise InputError(file=file, field="text", got=f"byte {error.start}", wanted="UTF-8") from None
 

@@ -30,6 +30,7 @@ import pandas as pd
 
 from invariants.readers.bundle_head import TABLES, declared_of, head_of, instrument_of, rules_of
 from invariants.readers.bundle_writer import write_bundle
+from invariants.readers.sources import bytes_of
 from invariants.readers.tables import SUFFIXES, frame_from_bytes
 from invariants.readers.tape import Tape, with_tape
 from simcore import InputError, Rules, Run
@@ -61,10 +62,10 @@ def read_bundle(
     if found["fills"] is None and not totals_alone:
         raise InputError(file=str(folder), field="fills", got="nothing", wanted="fills.parquet or fills.csv")
     paths = {table: file for table, file in found.items() if file is not None}
-    blobs = {table: _bytes(file) for table, file in paths.items()}
+    blobs = {table: bytes_of(file) for table, file in paths.items()}
     frames = {table: _table(blobs[table], str(file)) for table, file in paths.items()}
     inputs = {str(file): hashlib.sha256(blobs[table]).hexdigest() for table, file in paths.items()}
-    inputs[str(folder / "run.toml")] = hashlib.sha256(_bytes(folder / "run.toml")).hexdigest()
+    inputs[str(folder / "run.toml")] = hashlib.sha256(bytes_of(folder / "run.toml")).hexdigest()
     run = run_from_frames(
         fills=NO_FILLS if totals_alone else frames["fills"],
         orders=frames.get("orders"),
@@ -96,13 +97,6 @@ def find_table(folder: Path, table: str) -> Path | None:
         names = " and ".join(file.name for file in found)
         raise InputError(file=str(folder), field=table, got=names, wanted="one file of each table")
     return found[0] if found else None
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(file=str(path), field="file", got=error.strerror, wanted="a readable file") from None
 
 
 def _table(data: bytes, file: str) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import fields as fields_of
@@ -36,26 +35,33 @@ def write_bundle(run: Run, path: str | Path) -> None:
         wanted = "a run: a bundle has no place for claims, which are audited as they are"
         raise InputError(file=str(target), field="claims", got=f"{len(run.claims)} published figures", wanted=wanted)
     _check_target(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        new = scratch / "new"
-        new.mkdir()
-        for table, arrow in tables_of(run).items():
-            pq.write_table(arrow, new / f"{table}.parquet", compression="zstd")
-        (new / "run.toml").write_text(tomli_w.dumps(head_dict(run)), encoding="utf-8")
-        if target.exists():
-            target.rename(scratch / "old")
-        try:
-            new.rename(target)
-        except OSError:
-            if (scratch / "old").exists():
-                (scratch / "old").rename(target)
-            raise
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
+            _write(run, target, Path(scratch))
+    except OSError as error:
+        # Arrow's errors say where it wrote, and then what the system said
+        got = (error.strerror or str(error)).rpartition("] ")[2]
+        raise InputError(file=str(target), field="folder", got=got, wanted="a place that can be written") from None
     except UnicodeEncodeError as error:
         raise InputError(file=str(target), field="text", got=ascii(error.object), wanted="text in UTF-8") from None
-    finally:
-        shutil.rmtree(scratch)
+
+
+def _write(run: Run, target: Path, scratch: Path) -> None:
+    """Write beside ``target``, and move it there."""
+    new = scratch / "new"
+    new.mkdir()
+    for table, arrow in tables_of(run).items():
+        pq.write_table(arrow, new / f"{table}.parquet", compression="zstd")
+    (new / "run.toml").write_text(tomli_w.dumps(head_dict(run)), encoding="utf-8")
+    if target.exists():
+        target.rename(scratch / "old")
+    try:
+        new.rename(target)
+    except OSError:
+        if (scratch / "old").exists():
+            (scratch / "old").rename(target)
+        raise
 
 
 def _check_target(target: Path) -> None:

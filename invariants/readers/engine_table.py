@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from invariants.readers import clock
+from invariants.readers.sources import bytes_of
 from invariants.readers.tables import SUFFIXES, frame_from_bytes
 from simcore import InputError
 from simcore.cells import cells_of
@@ -118,14 +119,6 @@ class EngineTable:
     def refused(self, field: str, row: int, got: Any, wanted: str) -> InputError:
         """The error about a cell."""
         return InputError(file=self.file, row=row, field=field, got=got, wanted=wanted)
-
-
-def bytes_of(path: Path) -> bytes:
-    """All bytes of a file. Raises ``InputError``."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(file=str(path), field="file", got=error.strerror, wanted="a readable file") from None
 
 
 def find(folder: Path, stem: str) -> Path | None:

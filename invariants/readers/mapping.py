@@ -39,7 +39,6 @@ import contextlib
 import hashlib
 import os
 import tempfile
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -52,7 +51,7 @@ import pandas as pd
 import tomli_w
 
 from invariants.readers import clock
-from invariants.readers.sources import Sources
+from invariants.readers.sources import Sources, bytes_of
 from invariants.readers.tables import frame_from_bytes
 from invariants.readers.tape import EARLIEST_NS, Tape, read_tape, with_tape
 from simcore import InputError, Instrument, Rules, Run
@@ -92,8 +91,8 @@ def is_map(path: Path) -> bool:
         file = path / NAME if path.is_dir() else path
         if file.suffix != ".toml" or file.stat().st_size > LARGEST_BYTES:
             return False
-        return tomllib.loads(file.read_bytes().decode()).get("format") == FORMAT
-    except (OSError, ValueError, RecursionError):
+        return read_toml(file).get("format") == FORMAT
+    except (OSError, InputError):
         return False
 
 
@@ -264,7 +263,7 @@ def _plan(table: str, given: dict[str, Any], file: str) -> Plan:
         if name in parts["columns"]:
             raise _wrong(file, f"{table}.constants.{name}", "a column and a constant", "one of them")
     where = given.get("file")
-    if not isinstance(where, str) or not where:
+    if not isinstance(where, str) or not where or "\0" in where:
         raise _wrong(file, f"{table}.file", where, "the name of a CSV or Parquet file")
     unit = given.get("time_unit")
     if unit is not None and unit not in UNITS:
@@ -293,7 +292,7 @@ def _unit(given: Mapping[str, Any], table: str, name: str, file: str) -> Decimal
 
 def _read(plan: Map, folder: Path, rules: Rules | str | Path | None, tape: Tape | Sources | None) -> Run:
     files = {p.table: str(folder / p.file) for p in plan.plans}
-    blobs = {table: _bytes(Path(file)) for table, file in files.items()}
+    blobs = {table: bytes_of(Path(file)) for table, file in files.items()}
     frames = {p.table: _frame(p, blobs[p.table], files[p.table]) for p in plan.plans}
     if "orders" in frames and "order_id" not in frames["fills"]:
         raise _wrong(files["fills"], "order_id", "no such column", "the order of each fill, where orders are given")
@@ -331,13 +330,6 @@ def _rules(plan: Map, given: Rules | str | Path | None, grid: Instrument) -> Rul
     if plan.rules is None:
         return Rules(undeclared=frozenset(DIALS))
     return Rules.from_dict(plan.rules, file=f"{plan.file}: rules", instrument=grid)
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(file=str(path), field="file", got=error.strerror, wanted="a readable file") from None
 
 
 def _finest(frames: Mapping[str, pd.DataFrame], files: Mapping[str, str], tape: Tape | None) -> Instrument:

@@ -23,6 +23,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -35,15 +36,13 @@ import pandas as pd
 from invariants.readers import clock
 from invariants.readers.backtest import Backtest, read_backtest
 from invariants.readers.matching import Book
+from invariants.readers.tables import LARGEST_LINE, most_unpacked
 from invariants.readers.tape import Tape, read_tape, with_tape
 from invariants.strictjson import check_object, parse
 from simcore import InputError, Instrument, OrderId, Rules, Run
 from simcore.frames import SIDES, Sheet, run_from_frames
 from simcore.run import Rejected
 from simcore.units import INT64_MAX
-
-LINE_BYTES = 2**20
-"""The longest line that a marker may need."""
 
 NAMES = ("markers.jsonl", "markers.jsonl.gz")
 TOTALS = "backtest.json"
@@ -129,20 +128,25 @@ def _markers(path: Path) -> tuple[str, list[Marker]]:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             lines: IO[bytes] = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if packed else raw
-            return digest, [_marker(line, file, row) for row, line in _lines(lines, file)]
+            most = most_unpacked(path.stat().st_size) if packed else math.inf
+            return digest, [_marker(line, file, row) for row, line in _lines(lines, file, most)]
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(file=file, field="file", got=str(error), wanted="a whole gzip file") from None
     except OSError as error:
         raise InputError(file=file, field="file", got=error.strerror, wanted="a readable file") from None
 
 
-def _lines(stream: IO[bytes], file: str) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, with their numbers, never holding more than one."""
-    row = 0
-    while line := stream.readline(LINE_BYTES + 1):
-        row += 1
-        if len(line) > LINE_BYTES:
-            raise InputError(file=file, row=row, field="line", got="more than 1 MiB", wanted="one marker")
+def _lines(stream: IO[bytes], file: str, most: float) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, with their numbers, never holding more than one, of ``most`` bytes in all."""
+    row = size = 0
+    while line := stream.readline(LARGEST_LINE + 1):
+        row, size = row + 1, size + len(line)
+        if size > most:
+            got = f"more than {most} bytes, unpacked"
+            raise InputError(file=file, field="file", got=got, wanted="a gzip file that is no bomb")
+        if len(line) > LARGEST_LINE:
+            got = f"more than {LARGEST_LINE} bytes"
+            raise InputError(file=file, row=row, field="line", got=got, wanted="one marker")
         if not line.isspace():
             yield row, line
 

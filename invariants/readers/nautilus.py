@@ -38,7 +38,7 @@ from invariants.readers.nautilus_counts import counts_of, with_counts
 from invariants.readers.nautilus_events import TABLE, fold_events
 from invariants.readers.nautilus_reports import fills_of, nothing_of, orders_of, totals_of, with_arrivals
 from invariants.readers.parameters import Parameters, parameters_of
-from invariants.readers.sources import Sources
+from invariants.readers.sources import Sources, bytes_of
 from invariants.readers.tables import SUFFIXES, frame_from_bytes
 from invariants.readers.tape import Tape
 from simcore import InputError, Rules, Run
@@ -119,10 +119,7 @@ class _Folder:
 
     def data(self, file: Path) -> bytes:
         """The bytes of a file."""
-        try:
-            data = file.read_bytes()
-        except OSError as error:
-            raise InputError(file=str(file), field="file", got=error.strerror, wanted="a readable file") from None
+        data = bytes_of(file)
         self.inputs[str(file)] = hashlib.sha256(data).hexdigest()
         return data
 

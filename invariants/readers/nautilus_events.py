@@ -26,7 +26,7 @@ from typing import Any
 import pandas as pd
 
 from invariants.readers.nautilus_rows import FILL_COLUMNS, Row, fee_of, frame_of, number_or_none
-from invariants.readers.tables import gunzip
+from invariants.readers.tables import check_lines, gunzip
 from invariants.strictjson import check_object, parse
 from simcore.run import Rejected
 
@@ -242,7 +242,9 @@ _FOLDS: dict[str, Callable[[History, Row, Any], None]] = {
 def fold_events(data: bytes, *, file: str) -> History:
     """The history in the lines of ``data``, which may be packed. Raises ``InputError``."""
     history = History(file)
-    for event in _events(_unpacked(data, file), file):
+    plain = _unpacked(data, file)
+    check_lines(plain, file=file)
+    for event in _events(plain, file):
         history.take(event)
     history.finish()
     return history

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import fsspec
 
-from invariants.readers.tables import SUFFIXES
+from invariants.readers.tables import LARGEST_BYTES, SUFFIXES
 from simcore import InputError
 
 Sources = str | Path | Iterable[str | Path]
@@ -29,6 +29,18 @@ class Blob:
     def sha256(self) -> str:
         """The digest of the bytes as they were stored."""
         return hashlib.sha256(self.data).hexdigest()
+
+
+def bytes_of(path: Path) -> bytes:
+    """All bytes of a file; at most ``LARGEST_BYTES``, save of Parquet. Raises ``InputError``."""
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_BYTES and path.suffix != ".parquet":
+            wanted = f"at most {LARGEST_BYTES} bytes; Parquet may have more"
+            raise InputError(file=str(path), field="file", got=f"{size} bytes", wanted=wanted)
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(file=str(path), field="file", got=error.strerror, wanted="a readable file") from None
 
 
 def blobs(sources: Sources) -> Iterator[Blob]:
@@ -50,10 +62,7 @@ def _local(source: str) -> Iterator[Blob]:
     if not names:
         raise InputError(file=source, field="file", got="no match", wanted="a file, a glob or a folder of tables")
     for name in names:
-        try:
-            yield Blob(name, Path(name).read_bytes())
-        except OSError as error:
-            raise InputError(file=name, field="file", got=error.strerror, wanted="a readable file") from None
+        yield Blob(name, bytes_of(Path(name)))
 
 
 def _once(names: list[str]) -> list[str]:

@@ -22,6 +22,12 @@ LARGEST_BYTES = 2**30
 LARGEST_RATIO = 200
 """CSV packs 5 to 30 times; a bomb a thousand times."""
 
+LARGEST_LINE = 2**20
+"""Bytes of a line of text: a row of any table needs a thousandth."""
+
+MOST_ROWS_A_BYTE = 8
+"""Rows of a Parquet file for each of its bytes: an instant alone takes more than a bit."""
+
 _SMALL = 2**20
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 
@@ -33,27 +39,53 @@ def frame_from_bytes(data: bytes, *, file: str) -> pd.DataFrame:
     return _parquet(data, file) if data[:4] == b"PAR1" or file.endswith(".parquet") else _csv(data, file)
 
 
+def most_unpacked(stored: int) -> int:
+    """The bytes that a gzip file of so many may hold."""
+    return LARGEST_RATIO * stored + _SMALL
+
+
 def gunzip(data: bytes, *, file: str) -> bytes:
-    """What a gzip file holds, at most ``LARGEST_BYTES`` of it. Raises ``InputError``."""
+    """What a gzip file holds; no more is unpacked than may be. Raises ``InputError``."""
+    most = min(LARGEST_BYTES, most_unpacked(len(data)))
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
-            plain = stream.read(LARGEST_BYTES + 1)
+            plain = stream.read(most + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(file=file, field="file", got=str(error), wanted="a whole gzip file") from None
-    if len(plain) > LARGEST_BYTES or len(plain) > LARGEST_RATIO * len(data) + _SMALL:
-        got = f"more than {min(len(plain), LARGEST_BYTES)} bytes of {len(data)}"
+    if len(plain) > most:
+        got = f"more than {most} bytes of {len(data)}"
         wanted = f"at most {LARGEST_BYTES} bytes, and {LARGEST_RATIO} times what is stored"
         raise InputError(file=file, field="file", got=got, wanted=wanted)
     return plain
 
 
+def check_lines(data: bytes, *, file: str) -> None:
+    """Refuse a line longer than ``LARGEST_LINE``, before anything is made of it. Raises ``InputError``."""
+    begin = 0
+    while begin + LARGEST_LINE < len(data):
+        end = data.rfind(b"\n", begin, begin + LARGEST_LINE + 1)
+        if end < 0:
+            row, got = data.count(b"\n", 0, begin) + 1, f"more than {LARGEST_LINE} bytes"
+            raise InputError(file=file, row=row, field="line", got=got, wanted=f"at most {LARGEST_LINE} bytes")
+        begin = end + 1
+
+
 def _parquet(data: bytes, file: str) -> pd.DataFrame:
     try:
+        _check_rows(pq.read_metadata(pa.BufferReader(data)).num_rows, len(data), file)
         table = pq.read_table(pa.BufferReader(data))
         table.validate(full=True)
+    except InputError:
+        raise
     except (pa.ArrowException, OSError, ValueError) as error:
         raise not_parquet(file, error) from None
     return frame_of_arrow(table, file)
+
+
+def _check_rows(rows: int, stored: int, file: str) -> None:
+    if rows > MOST_ROWS_A_BYTE * stored + _SMALL:
+        wanted = f"at most {MOST_ROWS_A_BYTE} for each byte"
+        raise InputError(file=file, field="rows", got=f"{rows} in {stored} bytes", wanted=wanted)
 
 
 def not_parquet(file: str, error: BaseException) -> InputError:
@@ -86,6 +118,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _csv(data: bytes, file: str) -> pd.DataFrame:
+    check_lines(data, file=file)
     names, rows = _csv_rows(_text(data, file), file)
     columns: list[Any] = [[] for _ in names] if not rows else list(zip(*rows, strict=True))
     return pd.DataFrame(

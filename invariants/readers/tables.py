@@ -72,7 +72,7 @@ def check_lines(data: bytes, *, file: str) -> None:
 
 def _parquet(data: bytes, file: str) -> pd.DataFrame:
     try:
-        _check_rows(pq.read_metadata(pa.BufferReader(data)).num_rows, len(data), file)
+        check_rows(pq.read_metadata(pa.BufferReader(data)).num_rows, len(data), file)
         table = pq.read_table(pa.BufferReader(data))
         table.validate(full=True)
     except InputError:
@@ -82,7 +82,8 @@ def _parquet(data: bytes, file: str) -> pd.DataFrame:
     return frame_of_arrow(table, file)
 
 
-def _check_rows(rows: int, stored: int, file: str) -> None:
+def check_rows(rows: int, stored: int, file: str) -> None:
+    """Refuse more rows than so many stored bytes can mean. Raises ``InputError``."""
     if rows > MOST_ROWS_A_BYTE * stored + _SMALL:
         wanted = f"at most {MOST_ROWS_A_BYTE} for each byte"
         raise InputError(file=file, field="rows", got=f"{rows} in {stored} bytes", wanted=wanted)

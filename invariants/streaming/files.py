@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from invariants.readers.bundle import find_table
 from invariants.readers.bundle_head import TABLES
 from invariants.readers.sources import without_secrets
-from invariants.readers.tables import SUFFIXES, frame_of_arrow, not_parquet
+from invariants.readers.tables import SUFFIXES, check_rows, frame_of_arrow, not_parquet
 from simcore import InputError
 from simcore.frames import Sheet
 from simcore.run import Ints
@@ -117,9 +117,12 @@ def table_file(table: str, path: str) -> TableFile:
     try:
         told = _opened(path, ())
         metadata = told.metadata
-        rows = tuple(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
+        groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+        rows = tuple(group.num_rows for group in groups)
+        stored = sum(g.column(k).total_compressed_size for g in groups for k in range(g.num_columns))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise not_parquet(path, error) from None
+    check_rows(sum(rows), stored, path)
     return TableFile(table, path, rows, told.schema_arrow)
 
 

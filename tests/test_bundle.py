@@ -20,7 +20,7 @@ from invariants.readers.totals import TOTALS
 from simcore import Fill, InputError, Instrument, Rules, Run, Scenario, Side, Submit, TopOfBook, Trade, simulate
 from simcore.frames import UNJUDGED
 from simcore.rules import DIALS
-from simcore.run import Rejected
+from simcore.run import ABSENT, Rejected
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -177,6 +177,14 @@ def test_a_failed_write_leaves_the_older_bundle_whole(tmp_path: Path, monkeypatc
 def test_text_that_no_file_can_hold_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         write_bundle(small_run(name="\ud800"), tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_order_submitted_nobody_knows_when_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    run = small_run()
+    orders = replace(run.orders, submit_ns=np.array([ABSENT]))
+    with pytest.raises(InputError, match="row 1: submit_ns: got None"):
+        write_bundle(replace(run, orders=orders), tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -34,6 +34,9 @@ def write_bundle(run: Run, path: str | Path) -> None:
     if run.claims:
         wanted = "a run: a bundle has no place for claims, which are audited as they are"
         raise InputError(file=str(target), field="claims", got=f"{len(run.claims)} published figures", wanted=wanted)
+    for at in np.flatnonzero(run.orders.submit_ns == ABSENT)[:1]:
+        wanted = "a time: a bundle has no place for orders that were submitted nobody knows when"
+        raise InputError(file=str(target), row=int(run.orders.row[at]), field="submit_ns", got=None, wanted=wanted)
     _check_target(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

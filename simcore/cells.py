@@ -75,20 +75,20 @@ class Cells:
 
 
 def cells_of(series: Any, *, file: str, field: str, rows: Ints) -> Cells:
-    """The cells of a pandas Series, whatever its dtype."""
-    if isinstance(series.dtype, pd.ArrowDtype):
-        array = _one_array(pa.array(series))
+    """The cells of a pandas Series of whatever dtype, or of an Arrow column."""
+    if isinstance(series, pa.ChunkedArray) or isinstance(series.dtype, pd.ArrowDtype):
+        array = _one_array(series if isinstance(series, pa.ChunkedArray) else pa.array(series))
         if pa.types.is_dictionary(array.type) and pa.types.is_string(array.type.value_type):
             values, codes = _texts(array)
             return Cells(file, field, "object", values, _nulls(array), rows, codes=codes)
-    kind, values, null, scale = _opened(series)
+        kind, values, null, scale = _arrow(array)
+    else:
+        kind, values, null, scale = _opened(series)
     return Cells(file, field, kind, values, null, rows, scale)
 
 
 def _opened(series: Any) -> tuple[str, npt.NDArray[Any], Mask, int]:
     dtype = series.dtype
-    if isinstance(dtype, pd.ArrowDtype):
-        return _arrow(pa.array(series))
     if isinstance(dtype, np.dtype) and dtype.kind in "iufb":
         return _numbers(series.to_numpy(), np.zeros(len(series), np.bool_))
     if isinstance(dtype, pd.DatetimeTZDtype) or getattr(dtype, "kind", "") == "M":
@@ -144,6 +144,8 @@ def _one_array(array: Any) -> Any:
 
 
 def _nulls(array: Any) -> Mask:
+    if not array.null_count:
+        return np.zeros(len(array), np.bool_)
     return np.asarray(array.is_null().to_numpy(zero_copy_only=False), dtype=np.bool_)
 
 
@@ -174,7 +176,9 @@ def _unscaled(array: Any, null: Mask) -> Ints | None:
     """The 128-bit integers of a decimal array as int64, None where one does not fit."""
     halves = np.frombuffer(array.buffers()[1], np.int64)[2 * array.offset : 2 * (array.offset + len(array))]
     low, high = halves.reshape(-1, 2).T if len(halves) else (halves, halves)
-    low, high = np.where(null, 0, low), np.where(null, 0, high)
+    if null.any():
+        low, high = np.where(null, 0, low), np.where(null, 0, high)
+    low = np.ascontiguousarray(low)
     return low if bool((high == low >> 63).all()) else None
 
 
@@ -255,7 +259,7 @@ def ints(cells: Cells, *, nullable: bool = False, wanted: str = NANOSECONDS) -> 
     if cells.kind in ("int", "time"):
         for at in np.flatnonzero(cells.null)[: 0 if nullable else 1]:
             raise cells.refuse(int(at), wanted)
-        values = np.where(cells.null, ABSENT, cells.values).astype(np.int64)
+        values = np.where(cells.null, ABSENT, cells.values) if cells.null.any() else cells.values
         for at in np.flatnonzero((values == ABSENT) & ~cells.null)[:1]:
             raise cells.refuse(int(at), wanted)
         return values

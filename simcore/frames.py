@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from simcore import cells as columns
 from simcore.cells import Bad, Cells, cells_of
@@ -44,30 +45,31 @@ UNJUDGED = "unjudged."
 
 
 class Sheet:
-    """A table on its way in: reads its columns once and collects the rows that must be rejected.
+    """A table on its way in, of pandas or Arrow: converts its columns and collects the rows that must be rejected.
 
     ``skipped`` rows of the file stand above it, where the table is a part of one.
     """
 
     def __init__(self, frame: Any, table: str, file: str, *, skipped: int = 0) -> None:
-        if not isinstance(frame, pd.DataFrame):
+        if not isinstance(frame, pd.DataFrame | pa.Table):
             raise InputError(file=file, field=table, got=type(frame).__name__, wanted="a pandas DataFrame")
-        for name in frame.columns[frame.columns.duplicated()][:1]:
+        self.names = list(frame.columns if isinstance(frame, pd.DataFrame) else frame.column_names)
+        for name in pd.Index(self.names)[pd.Index(self.names).duplicated()][:1]:
             raise InputError(file=file, field=str(name), got="the column twice", wanted="one column of that name")
         self.frame, self.table, self.file = frame, table, file
         self.rows: Ints = np.arange(skipped + 1, skipped + len(frame) + 1, dtype=np.int64)
         self.skipped = skipped
         self.bad: dict[int, Rejected] = {}
-        if "row" in frame.columns:
+        if "row" in self.names:
             self.rows = columns.ints(self._cells("row"), wanted="a row number")
 
     def has(self, field: str) -> bool:
         """Whether there is such a column."""
-        return field in self.frame.columns
+        return field in self.names
 
     def _cells(self, field: str) -> Cells:
         if not self.has(field):
-            got = ", ".join(map(str, self.frame.columns)) or "no columns"
+            got = ", ".join(map(str, self.names)) or "no columns"
             raise InputError(file=self.file, field=field, got=got, wanted=f"a column {field!r}")
         return cells_of(self.frame[field], file=self.file, field=field, rows=self.rows)
 

@@ -71,7 +71,10 @@ def of_ints(values: Ints, scale: int, step: Step) -> Counts:
         return _all_unsure(len(values))
     limit = INT64_MAX // times
     unsure = (values > limit) | (values < -limit)
-    count, rest = np.divmod(np.where(unsure, 0, values) * times, by)
+    count = np.where(unsure, 0, values) * times
+    if by == 1:
+        return Counts(count, np.zeros(len(values), np.bool_), unsure)
+    count, rest = np.divmod(count, by)
     off = rest != 0
     return Counts(np.where(off, 0, count), off, unsure)
 

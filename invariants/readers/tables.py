@@ -101,10 +101,14 @@ def frame_of_arrow(table: Any, file: str) -> pd.DataFrame:
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(file=file, field=twice, got="the column twice", wanted="one column of that name")
     frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
-    for field in table.schema:
-        if (field.metadata or {}).get(b"text") == b"quoted":
-            frame[field.name] = pd.Series([_id_of(text) for text in frame[field.name]], dtype=object)
+    for name in quoted_in(table.schema):
+        frame[name] = pd.Series([_id_of(text) for text in frame[name]], dtype=object)
     return frame
+
+
+def quoted_in(schema: Any) -> list[str]:
+    """The columns of an Arrow schema that hold ints and texts side by side."""
+    return [field.name for field in schema if (field.metadata or {}).get(b"text") == b"quoted"]
 
 
 def _id_of(text: Any) -> Any:

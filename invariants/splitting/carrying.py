@@ -59,6 +59,8 @@ def taken(table: _Table, rows: _Rows | Mask) -> _Table:
 
 def joined(tables: Sequence[_Table]) -> _Table:
     """The rows of several tables of one kind, one after the other."""
+    if len(tables) == 1:
+        return tables[0]
     columns = {f.name: np.concatenate([getattr(table, f.name) for table in tables]) for f in fields(tables[0])}
     return replace(tables[0], **columns)
 

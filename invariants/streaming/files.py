@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from invariants.readers.bundle import find_table
 from invariants.readers.bundle_head import TABLES
 from invariants.readers.sources import without_secrets
-from invariants.readers.tables import SUFFIXES, check_rows, frame_of_arrow, not_parquet
+from invariants.readers.tables import SUFFIXES, check_rows, frame_of_arrow, not_parquet, quoted_in
 from simcore import InputError
 from simcore.frames import Sheet
 from simcore.run import Ints
@@ -95,8 +95,10 @@ class TableFile:
         sheet.rows = rows + 1
         return sheet
 
-    def _framed(self, table: Any) -> pd.DataFrame:
-        return frame_of_arrow(table, self.path).drop(columns=["row"], errors="ignore")
+    def _framed(self, table: Any) -> pd.DataFrame | Any:
+        """The rows without a column ``row``: these are rows of this file. As Arrow, if Arrow has them as they are."""
+        table = table.select([name for name in table.column_names if name != "row"])
+        return frame_of_arrow(table, self.path) if quoted_in(table.schema) else table
 
     @property
     def _words(self) -> tuple[str, ...]:
@@ -105,7 +107,7 @@ class TableFile:
 
     def no_rows(self) -> pd.DataFrame:
         """Its columns without any row."""
-        return self._framed(self.schema.empty_table())
+        return frame_of_arrow(self.schema.empty_table(), self.path).drop(columns=["row"], errors="ignore")
 
     def groups_of(self, rows: Ints) -> Ints:
         """The row group of each of these rows."""

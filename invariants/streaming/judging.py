@@ -21,7 +21,7 @@ from invariants.streaming.planning import Brief, Task
 from invariants.streaming.scanning import CONVERT
 from simcore import Run
 from simcore.frames import Sheet
-from simcore.run import ABSENT, Positions
+from simcore.run import ABSENT, Ints, Positions
 
 
 def judge_stretch(brief: Brief, tasks: Sequence[Task], folder: Path | None = None) -> list[Judged]:
@@ -63,13 +63,21 @@ class Desk:
         columns = CONVERT[self._file.table](sheet, self._brief.run.instrument)
         place = columns.row - 1 - first
         for task in self._tasks:
-            own, more = task.rows_in(self._file.table, first, first + count)
-            keep = np.zeros(count, np.bool_)
-            keep[own] = True
-            keep[more] = True
-            mine = keep[place]
-            if mine.any():
-                self._waiting[task.number].append(columns if mine.all() else taken(columns, mine))
+            mine = _among(place, *task.rows_in(self._file.table, first, first + count))
+            if len(mine):
+                # own rows stand together: where it is only them, nothing is copied
+                together = len(mine) == mine[-1] - mine[0] + 1
+                which = slice(mine[0], mine[-1] + 1) if together else mine
+                self._waiting[task.number].append(taken(columns, which))
+
+
+def _among(rows: Ints, own: slice, more: Ints) -> Ints:
+    """The places among ``rows`` of a range of them and of single ones, which rise and are outside of it."""
+    low, high = np.searchsorted(rows, (own.start, own.stop))
+    places = places_of(rows, more)
+    places = places[places >= 0]
+    before = int(np.searchsorted(places, low))
+    return np.concatenate((places[:before], np.arange(low, high), places[before:]))
 
 
 def _no_rows(table: str, run: Run) -> Any:

@@ -68,10 +68,23 @@ def _named(file: TableFile, first: int, table: Any, doubtful: Sequence[tuple[str
     keep[[row.row - 1 - first for row in lost]] = False
     if column.type != ids.type:
         return Names(lost, rising=_rising(column, keep))
-    place = pc.index_in(column, value_set=ids).fill_null(-1).to_numpy()
+    place = _places(column, ids)
     where = np.flatnonzero((place >= 0) & keep)
     named, at = np.unique(place[where], return_index=True)
     return Names(lost, named.astype(np.int64), where[at] + first, _rising(column, keep))
+
+
+def _places(column: Any, ids: Any) -> Ints:
+    """For each id of the column its place among the different ``ids``, -1 where it is none of them."""
+    near, places = ids, None
+    if pa.types.is_int64(ids.type) and len(column):
+        # ids mostly rise: few of those of a whole run can be here, and a small table is looked up faster
+        ends = pc.min_max(column)
+        low, high = (ends[end].as_py() for end in ("min", "max"))
+        places = np.flatnonzero((ids.to_numpy() >= low) & (ids.to_numpy() <= high)) if low is not None else None
+        near = ids if places is None else ids.take(places)
+    found = np.asarray(pc.index_in(column, value_set=near).fill_null(-1).to_numpy(), dtype=np.int64)
+    return found if places is None else np.append(places, -1)[found]
 
 
 def hashes_in(file: TableFile, group: int, dropped: Ints, shelf: str) -> None:

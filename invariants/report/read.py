@@ -10,9 +10,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
-
 from invariants.strictjson import parse
 from simcore import InputError
 
@@ -54,6 +51,10 @@ def _plain(value: Any) -> Any:
 
 
 def _check_schema(file: str, report: Any) -> None:
+    # an audit reads no report, and need not wait for this
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
+    from jsonschema.exceptions import best_match  # noqa: PLC0415
+
     error = best_match(Draft202012Validator(schema()).iter_errors(report))
     if error is not None:
         field, got, wanted = _words(error)

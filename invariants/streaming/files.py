@@ -11,7 +11,6 @@ from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any
 
-import fsspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -176,6 +175,8 @@ def bundles_at(url: str) -> list[str]:
 @contextmanager
 def _reachable(url: str) -> Iterator[tuple[Any, str]]:
     """The file system of a URL and the path in it; what its client library raises becomes an ``InputError``."""
+    import fsspec  # noqa: PLC0415 - only for URLs
+
     shown = without_secrets(url)
     try:
         yield fsspec.core.url_to_fs(url)

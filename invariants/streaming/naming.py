@@ -7,16 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
+import pyarrow as pa
 
 from invariants.auditing import Report
 from invariants.laws.catalogue import Law
-from invariants.splitting.carrying import joined
 from invariants.streaming.files import TableFile
-from invariants.streaming.planning import different_ids
-from invariants.streaming.scanning import CONVERT, doubtful_columns, plain_ids
+from invariants.streaming.planning import different_ids, places_of_fills
+from invariants.streaming.scanning import CONVERT, doubtful_columns, places_in, plain_ids
 from simcore import Run
-from simcore.run import Fills, Ints, Orders
+from simcore.run import Ints
 
 OF_FILLS = (
     "fill_follows_submit",
@@ -42,35 +41,30 @@ def are_of_fills(laws: Sequence[Law], run: Run, files: dict[str, TableFile]) -> 
 def judged_by_fills(run: Run, files: dict[str, TableFile], laws: Sequence[Law], max_findings: int) -> Report:
     """The report of these laws alone. Raises ``InputError``, ``NotInPiecesError``."""
     if "orders" in files:
-        orders = _named_orders(files["orders"], run)
-        run = replace(run, orders=orders, fills=_found(run.fills, orders))
+        run = _with_named_orders(run, files["orders"])
     return Report(run, tuple(law.judge(run, max_findings=max_findings) for law in laws), ())
 
 
-def _named_orders(file: TableFile, run: Run) -> Orders:
-    """The first order of each id that a fill names; any one where there is none, to say that there are orders."""
-    ids, seen = different_ids(run.fills), np.empty(0, np.int64)
-    found: list[Orders] = []
+def _with_named_orders(run: Run, file: TableFile) -> Run:
+    """The run with the first order of each id that fills name; any one where there is none: there are orders."""
+    ids = different_ids(run.fills)
+    order = np.full(len(ids), -1)
+    count = 0
+    found: list[tuple[Ints, Any]] = []
     for group in range(len(file.group_rows)):
         for first, table in file.batches(group, _READ):
-            column = plain_ids(table.column("order_id"))
-            place = _places(column, ids)
-            named, at = np.unique(place, return_index=True)
-            new = np.sort(at[(named >= 0) & ~np.isin(named, seen)])
-            seen = np.union1d(seen, named[named >= 0])
-            rows = new if len(new) or found or len(seen) else np.arange(min(len(table), 1))
-            found.append(CONVERT["orders"](file.sheet_of(rows + first, table.take(rows)), run.instrument))
-    return joined(found) if found else run.orders
-
-
-def _places(column: Any, ids: Any) -> Ints:
-    if column.type != ids.type:
-        return np.full(len(column), -1)
-    return np.asarray(pc.index_in(column, value_set=ids).fill_null(-1).to_numpy(), dtype=np.int64)
-
-
-def _found(fills: Fills, orders: Orders) -> Fills:
-    """The fills with the places of their orders among those at hand."""
-    place = {name: at for at, name in reversed(list(enumerate(orders.order_id.tolist())))}
-    order = np.array([place.get(name, -1) for name in fills.order_id.tolist()], dtype=np.int64)
-    return replace(fills, order=order)
+            place = places_in(ids, plain_ids(table.column("order_id")))
+            at = np.flatnonzero(place >= 0)
+            at = at[order[place[at]] < 0]
+            _, once = np.unique(place[at], return_index=True)
+            rows = at[np.sort(once)]
+            order[place[rows]] = np.arange(count, count + len(rows))
+            count += len(rows)
+            if len(rows):
+                found.append((rows + first, table.take(rows)))
+    found = found or list(file.picked(np.arange(min(len(file), 1))))
+    fills = replace(run.fills, order=order[places_of_fills(run.fills, ids)])
+    if not found:
+        return replace(run, fills=fills)
+    sheet = file.sheet_of(np.concatenate([rows for rows, _ in found]), pa.concat_tables([table for _, table in found]))
+    return replace(run, fills=fills, orders=CONVERT["orders"](sheet, run.instrument))

@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from invariants.laws.crossings import Window
 from invariants.splitting.carrying import joined, taken
 from invariants.splitting.cutting import Cut, Seams, start_of
 from invariants.streaming.files import TableFile
-from invariants.streaming.scanning import CONVERT, Names, Times, hashes_at, plain_ids
+from invariants.streaming.scanning import CONVERT, Names, Times, hashes_at, places_in, plain_ids
 from simcore import Run
 from simcore.run import ABSENT, Fills, Ints, Orders, Rejected
 from simcore.units import INT64_MAX
@@ -124,7 +123,7 @@ class Plan:
             for names in reversed(found):
                 first[names.named] = names.row
             fills = self.run.fills
-            self.run = replace(self.run, fills=replace(fills, order=first[_places(fills.order_id, ids)]))
+            self.run = replace(self.run, fills=replace(fills, order=first[places_of_fills(fills, ids)]))
 
     def cut(self, cuts_ns: Iterable[int]) -> list[int]:
         """Find the places nearest to these instants at which the fills let the run be cut."""
@@ -280,9 +279,9 @@ def different_ids(fills: Fills) -> Any:
         raise NotInPiecesError("the ids that fills name are integers and texts side by side") from None
 
 
-def _places(names: Any, ids: Any) -> Ints:
-    """For each name its place among ``ids``."""
-    return np.asarray(pc.index_in(pa.array(names, ids.type), value_set=ids).to_numpy(zero_copy_only=False), np.int64)
+def places_of_fills(fills: Fills, ids: Any) -> Ints:
+    """For each fill the place of its id among these, which are all that there are."""
+    return places_in(ids, pa.array(fills.order_id, ids.type))
 
 
 def rise(found: Sequence[Names]) -> bool:

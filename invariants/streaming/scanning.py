@@ -66,16 +66,16 @@ def _named(file: TableFile, first: int, table: Any, doubtful: Sequence[tuple[str
     column = plain_ids(table.column("order_id"))
     keep = np.ones(len(column), np.bool_)
     keep[[row.row - 1 - first for row in lost]] = False
-    if column.type != ids.type:
-        return Names(lost, rising=_rising(column, keep))
-    place = _places(column, ids)
+    place = places_in(ids, column)
     where = np.flatnonzero((place >= 0) & keep)
     named, at = np.unique(place[where], return_index=True)
     return Names(lost, named.astype(np.int64), where[at] + first, _rising(column, keep))
 
 
-def _places(column: Any, ids: Any) -> Ints:
-    """For each id of the column its place among the different ``ids``, -1 where it is none of them."""
+def places_in(ids: Any, column: Any) -> Ints:
+    """For each id of a column its place among the different ``ids``, -1 where it is none of them; all as Arrow."""
+    if column.type != ids.type:
+        return np.full(len(column), -1)
     near, places = ids, None
     if pa.types.is_int64(ids.type) and len(column):
         # ids mostly rise: few of those of a whole run can be here, and a small table is looked up faster

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -187,6 +187,34 @@ def test_killed_at_any_instant_and_resumed(days: Path, whole: bytes, tmp_path: P
         done += 1
     subprocess.run(command(days, "--resume", str(kept), "--json", str(report)), stdout=subprocess.DEVNULL, check=False)
     assert report.read_bytes() == whole
+
+
+def test_workers_end_with_an_audit_that_was_killed(days: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    audited = subprocess.Popen(
+        command(days, "--resume", str(kept), "--workers", "2"), stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    _until(lambda: _pieces(kept) or audited.poll() is not None)
+    assert audited.poll() is None, "the workers have judged a piece, and there are more"
+    audited.kill()
+    audited.wait()
+    _until(lambda: not _is_there(audited.pid))
+
+
+def _until(holds: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def _is_there(group: int) -> bool:
+    """Whether any process of this group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _pieces(kept: Path) -> set[str]:

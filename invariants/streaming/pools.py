@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from threading import Thread
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -43,8 +45,7 @@ class Processes:
         self._pool = self._started()
 
     def _started(self) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self._workers, context, initializer=_alone)
+        return ProcessPoolExecutor(self._workers, _context(), initializer=_begin)
 
     def each(self, work: Callable[..., Any], jobs: Iterable[Job]) -> Iterator[tuple[int, Any]]:
         """``work(*job)`` for every job; few are waiting at a time, so that they need not all be there."""
@@ -122,7 +123,25 @@ def _once_more(lost: list[tuple[int, Job, int]]) -> list[tuple[int, Job, int]]:
     return [(number, job, tries + 1) for number, job, tries in lost]
 
 
-def _alone() -> None:
-    """A worker is one process on one core: the pool is what is parallel."""
+def _context() -> Any:
+    """How processes begin: as copies of one that has imported what they need, where the system can do that."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["invariants.streaming.judging"])
+    return context
+
+
+def _begin() -> None:
+    """A worker is one process on one core, as the pool is what is parallel; and it ends with its audit."""
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker is started by an audit"
+    Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    """An audit that was killed says nothing to its workers, which would wait for ever."""
+    parent.join()
+    os._exit(1)

@@ -97,6 +97,8 @@ NEVER = int(np.iinfo(np.int64).max)
 def later(ns: Ints, delay_ns: int) -> tuple[Ints, Mask]:
     """``ns + delay_ns``, and where that is an instant at all: beyond int64 nothing ever happens."""
     real = ns <= NEVER - delay_ns
+    if real.all():
+        return ns + delay_ns, real
     return np.where(real, ns + np.where(real, delay_ns, 0), NEVER), np.asarray(real)
 
 

@@ -19,10 +19,10 @@ from invariants.readers.bundle import NO_FILLS
 from invariants.readers.bundle_head import checked_head, declared_of, instrument_of, rules_of
 from invariants.smells import Distances, smells
 from invariants.split import Piece, judge, merge
-from invariants.splitting.carrying import Carrier, joined, taken
-from invariants.splitting.cutting import end_of, start_of
+from invariants.splitting.carrying import Carrier, emptied, joined, taken
+from invariants.splitting.cutting import Seams, end_of, start_of
 from invariants.streaming.around import around, without_rows
-from invariants.streaming.files import TableFile, changed, read_bytes, sha256_of, table_file, tables_in
+from invariants.streaming.files import TableFile, changed, read_bytes, sha256_of_all, table_file, tables_in
 from invariants.streaming.judging import judge_stretch, stretches
 from invariants.streaming.keeping import Judged, Kept
 from invariants.streaming.naming import are_of_fills, judged_by_fills
@@ -73,13 +73,15 @@ def audit_streamed(
     reason = obstacle(folder)
     if reason:
         raise NotInPiecesError(reason)
-    run, files, inputs = _opened(folder, rules)
-    check_documented(run)
-    if laws is not None and are_of_fills(laws, run, files):
-        return _unchanged(judged_by_fills(run, files, laws, max_findings), inputs)
-    if run.rules.cap_action == "cancel" and run.rules.position_cap_lots is not None:
-        raise NotInPiecesError("cap_action is cancel: whether an order is still there hangs on all before it")
     with pool_of(workers, cluster) as pool, tempfile.TemporaryDirectory(prefix="fillproof-") as shelf:
+        if laws is None:
+            pool.begin()
+        run, files, inputs = _opened(folder, rules)
+        check_documented(run)
+        if laws is not None and are_of_fills(laws, run, files):
+            return _unchanged(judged_by_fills(run, files, laws, max_findings), inputs)
+        if run.rules.cap_action == "cancel" and run.rules.position_cap_lots is not None:
+            raise NotInPiecesError("cap_action is cancel: whether an order is still there hangs on all before it")
         plan = _planned(pool, Plan(run, files), piece_rows, shelf)
         windows = _windows(plan)
         brief = _brief(plan, windows, max_findings)
@@ -99,8 +101,8 @@ def audit_streamed(
 
 def _unchanged(report: Report, inputs: dict[str, str]) -> Report:
     """The report of inputs that are still what they were."""
-    for file, digest in inputs.items():
-        if sha256_of(file) != digest:
+    for file, digest in sha256_of_all(inputs).items():
+        if inputs[file] != digest:
             raise changed(file)
     return replace(report, run=replace(report.run, inputs=inputs))
 
@@ -130,7 +132,7 @@ def _opened(folder: str, rules: Rules | str | Path | None) -> tuple[Run, dict[st
     head = checked_head(toml_of(read_bytes(file), file=file), file)
     instrument = instrument_of(head, file)
     found = tables_in(folder)
-    inputs = {name: sha256_of(name) for name in (*found.values(), file)}
+    inputs = sha256_of_all([*found.values(), file])
     tables = {table: table_file(table, name) for table, name in found.items()}
     frames = {table: tables[table].no_rows() for table in found}
     run = run_from_frames(
@@ -146,6 +148,8 @@ def _opened(folder: str, rules: Rules | str | Path | None) -> tuple[Run, dict[st
     )
     fills, lost = _converted(tables.get("fills"), run.fills, lambda sheet: fills_of(sheet, instrument, run.orders))
     positions, lost_too = _converted(tables.get("positions"), run.positions, lambda s: positions_of(s, instrument))
+    if (fills.ns == fills.ns_to).all():
+        fills = replace(fills, ns_to=fills.ns)  # of a run of any length one column is less than two
     run = replace(run, fills=fills, positions=positions, rejected=(*lost, *lost_too, *run.rejected))
     read = {table: len(tables[table]) for table in found}
     for row in head.get("rejected", []):
@@ -222,7 +226,7 @@ def _windows(plan: Plan) -> tuple[tuple[Window, str], ...]:
     undeclared = [dial for dial in DIALS if not run.rules.declares(dial)]
     listed = f"undeclared: {', '.join(undeclared)}" if undeclared else ""
     windows: tuple[Window, ...] = ("nominal", "logged")
-    told = _counting(plan)
+    told = replace(run, orders=taken(_counting(plan).orders, slice(0, 1)))  # they are all the same
     return tuple((window, lacks(told, window) or listed) for window in windows)
 
 
@@ -265,7 +269,8 @@ def _in_tables(plan: Plan) -> Iterable[Any]:
 
 def _summed(plan: Plan, run: Run, windows: tuple[tuple[Window, str], ...]) -> Piece:
     """What is judged once, over sums."""
-    carrier = Carrier(run, plan.seams, [start_of(), end_of(run)], all_named=plan.all_named)
+    nowhere = Seams(emptied(run))  # a sum is not cut
+    carrier = Carrier(run, nowhere, [start_of(), end_of(run)], all_named=plan.all_named)
     return Piece(len(plan.cuts) + 1, 0, 0, tuple(carrier.once()), windows)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -79,7 +80,7 @@ class TableFile:
             yield first, Sheet(self._framed(table), self.table, self.path, skipped=first)
 
     def picked(self, rows: Ints) -> Iterator[tuple[Ints, Any]]:
-        """Single rows, a row group at a time: their numbers, and the rows as Arrow. Raises ``InputError``."""
+        """Single rows, which rise, a row group at a time: their numbers, and they as Arrow. Raises ``InputError``."""
         which = np.searchsorted(np.array(self.edges[1:]), rows, "right")
         for group in np.unique(which).tolist():
             wanted = rows[which == group]
@@ -87,6 +88,8 @@ class TableFile:
                 here = wanted[(wanted >= first) & (wanted < first + len(table))]
                 if len(here):
                     yield here, table.take(here - first)
+                if wanted[-1] < first + len(table):
+                    break
 
     def sheet_of(self, rows: Ints, table: Any) -> Sheet:
         """Single rows, to be converted."""
@@ -139,6 +142,13 @@ def sha256_of(path: str) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def sha256_of_all(paths: Iterable[str]) -> dict[str, str]:
+    """The digests of some files, several at a time. Raises ``InputError``."""
+    paths = list(paths)
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(paths, pool.map(sha256_of, paths), strict=True))
 
 
 def read_bytes(path: str) -> bytes:
@@ -209,7 +219,7 @@ def opened(path: str) -> Iterator[IO[bytes]]:
 def _opened(path: str, words: tuple[str, ...]) -> Any:
     """A file's reader; it stays open, and its metadata are read once a process."""
     if "://" not in path:
-        return pq.ParquetFile(path, read_dictionary=list(words))
+        return pq.ParquetFile(path, read_dictionary=list(words), pre_buffer=False)
     with _reachable(path) as (system, place):
         return pq.ParquetFile(system.open(place, "rb"), read_dictionary=list(words))
 

@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from invariants.laws import LAWS
+from invariants.laws.crossings import causes, crossings_in
+from invariants.laws.justification import reasons
 from invariants.smells import Distances, distances
 from invariants.split import Piece, judge
 from invariants.splitting.carrying import ONCE, Carrier, Part, joined, places_of, taken
@@ -91,6 +93,8 @@ def _judged(brief: Brief, task: Task, desks: dict[str, Desk]) -> Judged:
     piece = Piece(task.number, task.begin_ns, task.end_ns, parts, brief.windows)
     slices = [part.run for part in parts if part.name == "slice"]
     report = judge(piece, laws=LAWS, max_findings=brief.max_findings)
+    for remembered in (causes, crossings_in, reasons):
+        remembered.cache_clear()  # or the rows of this piece stay while the next is loaded
     return Judged(report, distances(slices[0]) if slices else Distances())
 
 

@@ -23,7 +23,7 @@ from invariants.splitting.cutting import Cut, Seams, start_of
 from invariants.streaming.files import TableFile
 from invariants.streaming.scanning import CONVERT, Names, Times, hashes_at, places_in, plain_ids
 from simcore import Run
-from simcore.run import ABSENT, Fills, Ints, Orders, Rejected
+from simcore.run import ABSENT, Fills, Ints, Objects, Orders, Rejected
 from simcore.units import INT64_MAX
 
 IDS_AT_ONCE = 2**22
@@ -101,7 +101,7 @@ class Plan:
     counts: dict[str, int] = field(default_factory=dict)
     again: Ints = field(default_factory=lambda: np.empty((2, 0), np.int64))
     cuts: list[Cut] = field(default_factory=list)
-    seams: Seams = field(init=False)
+    position_lots: Ints | Objects = field(default_factory=lambda: np.empty(0, np.int64))
     at: dict[str, Ints] = field(default_factory=dict)
     open_rows: dict[int, Ints] = field(default_factory=dict)
     trade_row: Ints = field(default_factory=lambda: np.empty(0, np.int64))
@@ -127,8 +127,9 @@ class Plan:
 
     def cut(self, cuts_ns: Iterable[int]) -> list[int]:
         """Find the places nearest to these instants at which the fills let the run be cut."""
-        self.seams = Seams(self.run)
-        cuts = {cut.ns: cut for cut in map(self.seams.at, sorted(set(cuts_ns))) if cut.ns < INT64_MAX}
+        seams = Seams(self.run)
+        self.position_lots = seams.position_lots
+        cuts = {cut.ns: cut for cut in map(seams.at, sorted(set(cuts_ns))) if cut.ns < INT64_MAX}
         self.cuts = [cuts[ns] for ns in sorted(cuts)]
         return [cut.ns for cut in self.cuts]
 
@@ -142,15 +143,14 @@ class Plan:
 
     def _naming(self, begin: int, end: int) -> Ints:
         """The fills of the orders in these rows."""
-        by_order, order = self._by_order
-        first, last = np.searchsorted(order, (begin, end))
+        by_order = self._by_order
+        first, last = np.searchsorted(self.run.fills.order, (begin, end), sorter=by_order)
         return np.sort(by_order[first:last])
 
     @cached_property
-    def _by_order(self) -> tuple[Ints, Ints]:
-        """The fills sorted by their order, and these orders."""
-        by_order = np.argsort(self.run.fills.order, kind="stable")
-        return by_order, self.run.fills.order[by_order]
+    def _by_order(self) -> Ints:
+        """The fills sorted by their order."""
+        return np.argsort(self.run.fills.order, kind="stable")
 
     def time(self, found: Sequence[Times], table: str) -> None:
         """Take in the second look at a table. Raises ``NotInPiecesError``."""
@@ -217,7 +217,7 @@ class Plan:
                 number, begin.ns, ends_ns[number], number == len(begins) - 1, own, more,
                 taken(run.fills, rows), rows,
                 (int(np.searchsorted(rows, first_fill)), int(np.searchsorted(rows, end_fill))),
-                int(self.seams.position_lots[first_fill]),
+                int(self.position_lots[first_fill]),
             )  # fmt: skip
 
     def _more_orders(self, number: int, own: tuple[int, int], named: Ints) -> Ints:
@@ -274,7 +274,7 @@ def different_ids(fills: Fills) -> Any:
     """The different ids that fills name, as Arrow. Raises ``NotInPiecesError`` where they are of two kinds."""
     names = pd.unique(fills.order_id)
     try:
-        return plain_ids(pa.array(names.tolist(), None if len(names) else pa.int64()))
+        return plain_ids(pa.array(names, None if len(names) else pa.int64()))
     except (pa.ArrowException, TypeError, OverflowError):
         raise NotInPiecesError("the ids that fills name are integers and texts side by side") from None
 

@@ -24,12 +24,18 @@ TRIES = 2
 class Pool(Protocol):
     """Does jobs; answers come with the number of their job, in any order."""
 
+    def begin(self) -> None:
+        """Get ready, while there is something else to do here."""
+
     def each(self, work: Callable[..., Any], jobs: Iterable[Job]) -> Iterator[tuple[int, Any]]:
         """``work(*job)`` for every job. Raises what ``work`` raises."""
 
 
 class Here:
     """This process, one job after the other."""
+
+    def begin(self) -> None:
+        """It is ready."""
 
     def each(self, work: Callable[..., Any], jobs: Iterable[Job]) -> Iterator[tuple[int, Any]]:
         """``work(*job)`` for every job."""
@@ -43,6 +49,11 @@ class Processes:
     def __init__(self, workers: int) -> None:
         self._workers = workers
         self._pool = self._started()
+
+    def begin(self) -> None:
+        """Start the processes, which takes them as long as it takes to read the fills."""
+        for _ in range(self._workers):
+            self._pool.submit(int)
 
     def _started(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(self._workers, _context(), initializer=_begin)
@@ -88,6 +99,9 @@ class Cluster:
         except (OSError, ValueError) as error:
             wanted = "the address of a Dask scheduler"
             raise InputError(file="command line", field="--cluster", got=f"{address}: {error}", wanted=wanted) from None
+
+    def begin(self) -> None:
+        """It is ready."""
 
     def each(self, work: Callable[..., Any], jobs: Iterable[Job]) -> Iterator[tuple[int, Any]]:
         """``work(*job)`` for every job; Dask gives the jobs of a dead worker to another."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -83,6 +85,7 @@ def audit_streamed(
         if run.rules.cap_action == "cancel" and run.rules.position_cap_lots is not None:
             raise NotInPiecesError("cap_action is cancel: whether an order is still there hangs on all before it")
         plan = _planned(pool, Plan(run, files), piece_rows, shelf)
+        _give_back()
         windows = _windows(plan)
         brief = _brief(plan, windows, max_findings)
         kept = Kept(resume, inputs, plan.run, [cut.ns for cut in plan.cuts], max_findings)
@@ -198,6 +201,13 @@ def _all(pool: Pool, work: Callable[..., Any], jobs: Sequence[Any]) -> list[Any]
     """All that the jobs found, in their order."""
     answers = dict(pool.each(work, jobs))
     return [found for number in range(len(jobs)) for found in answers[number] or ()]
+
+
+def _give_back() -> None:
+    """What was freed goes back to the system: planning a long run leaves holes that no piece fits into."""
+    pa.default_memory_pool().release_unused()
+    if sys.platform == "linux" and hasattr(c := ctypes.CDLL(None), "malloc_trim"):  # only glibc has it
+        c.malloc_trim(0)
 
 
 def _needs_sizes(plan: Plan) -> bool:

@@ -25,7 +25,7 @@ from simcore import InputError
 from simcore.frames import Sheet
 from simcore.run import Ints
 
-BATCH_ROWS = 2**17
+BATCH_ROWS = 2**15
 """Rows that are decoded at a time, however long a row group is."""
 
 _BLOCK = 2**20
@@ -65,8 +65,10 @@ class TableFile:
         try:
             for batch in _opened(self.path, self._words).iter_batches(BATCH_ROWS, row_groups=[group], columns=some):
                 batch.validate(full=True)
-                yield first, pa.Table.from_batches([batch])
-                first += len(batch)
+                given = [pa.Table.from_batches([batch])]
+                begin, first = first, first + len(batch)
+                del batch
+                yield begin, given.pop()  # a generator that waits holds what its names hold
         except (pa.ArrowException, OSError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
@@ -77,7 +79,9 @@ class TableFile:
     def sheets(self, group: int, columns: Sequence[str] | None = None) -> Iterator[tuple[int, Sheet]]:
         """The same, to be converted."""
         for first, table in self.batches(group, columns):
-            yield first, Sheet(self._framed(table), self.table, self.path, skipped=first)
+            given = [Sheet(self._framed(table), self.table, self.path, skipped=first)]
+            del table
+            yield first, given.pop()
 
     def picked(self, rows: Ints) -> Iterator[tuple[Ints, Any]]:
         """Single rows, which rise, a row group at a time: their numbers, and they as Arrow. Raises ``InputError``."""

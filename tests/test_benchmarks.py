@@ -12,7 +12,7 @@ from benchmarks import simulators
 from benchmarks.simulators import Contender, contenders, measured, quotes, small_scenarios, table
 
 from invariants.cases import scenario_to_json
-from simcore import Scenario, Side, Submit, TopOfBook, Trade
+from simcore import InputError, Scenario, Side, Submit, TopOfBook, Trade
 
 SECOND_NS = 1_000_000_000
 TRADES = [Trade(SECOND_NS, 100, 1, Side.SELL), Trade(8 * SECOND_NS, 90, 500, Side.SELL)]
@@ -56,3 +56,17 @@ def test_without_the_tape_it_says_why_it_measures_nothing(
     monkeypatch.setattr(sys, "argv", ["simulators.py"])
     simulators.main()
     assert capsys.readouterr().out.startswith("skipped: ")
+
+
+@pytest.mark.soak
+def test_hftbacktest_driven_by_a_compiled_loop_fills_as_the_reference(tmp_path: Path) -> None:
+    ours, hft, *_ = contenders()
+    asked, long = small_scenarios(50), {"trades": Scenario(TRADES, quotes(TRADES, TOPS), ours.rules)}
+    questions = tmp_path / "questions.json"
+    tapes = {"trades": scenario_to_json(long["trades"])}
+    questions.write_text(json.dumps({"scenarios": [*map(scenario_to_json, asked)], "tapes": tapes}))
+    try:
+        told = measured(hft, questions)
+    except InputError as error:
+        pytest.skip(f"cannot be installed here: {error}")
+    assert "50 of 50" in list(table(asked, long, [(hft, told)]))[-1]

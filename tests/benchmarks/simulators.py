@@ -1,6 +1,6 @@
-"""The reference simulator's speed against two engines: ``python tests/benchmarks/simulators.py [--readme]``.
+"""The reference simulator's speed beside real engines: ``python tests/benchmarks/simulators.py [--readme]``.
 
-All three get the same: generated scenarios, within what both engines can be driven to do, and two hours of the tape in
+All get the same: generated scenarios, within what every engine can be driven to do, and two hours of the tape in
 ``../shared/engines/tape`` with the orders of a quoter, once its trades alone and once with the tops of book. Each
 is measured inside a process and an environment of its own (see ``rivals/stopwatch.py``): neither start-up nor pipes are
 in it. Where the tape is absent there is nothing to measure, and the reason is told.
@@ -77,7 +77,7 @@ def _rules(engine: Engine) -> Rules:
 def small_scenarios(count: int) -> list[Scenario]:
     """So many generated scenarios, within what every contender can be driven to do."""
     engines = [Supports.declared(dict(one.engine.supports)) for one in contenders() if one.engine is not None]
-    both = Supports(**{f.name: all(getattr(s, f.name) for s in engines) for f in fields(Supports)})
+    common = Supports(**{f.name: all(getattr(s, f.name) for s in engines) for f in fields(Supports)})
     drawn: list[Scenario] = []
 
     def keep(scenario: Scenario) -> bool:
@@ -86,7 +86,7 @@ def small_scenarios(count: int) -> list[Scenario]:
         return len(drawn) == count
 
     rules = contenders()[0].rules
-    search(scenarios(rules=rules, supports=both), keep, examples=None, deadline=None, entropy=ENTROPY)
+    search(scenarios(rules=rules, supports=common), keep, examples=None, deadline=None, entropy=ENTROPY)
     return drawn
 
 
@@ -116,11 +116,10 @@ def quotes(trades: Sequence[Trade], tops: Sequence[TopOfBook]) -> list[Action]:
     Beside it, because an engine that is fed with trades alone takes the last one for both sides of its book.
     """
     actions: list[Action] = []
-    events = iter(sorted([*trades, *tops], key=lambda event: event.ns))
     last: Trade | None = None
     top: TopOfBook | None = None
     due_ns = trades[0].ns + CYCLE_NS
-    for event in events:
+    for event in sorted([*trades, *tops], key=lambda event: event.ns):
         while event.ns > due_ns and last is not None and top is not None:
             number = len(actions)
             bid, ask = min(top.bid_ticks, last.price_ticks - 1), max(top.ask_ticks, last.price_ticks + 1)
@@ -176,7 +175,8 @@ def _expected(contender: Contender, scenario: Scenario) -> list[tuple[Any, ...]]
 
 
 def _keys(fills: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-    return sorted(tuple(f[name] for name in ("ns", "order_id", "side", "price_ticks", "size_lots")) for f in fills)
+    names = ("ns", "order_id", "side", "price_ticks", "size_lots")
+    return sorted((tuple(fill[name] for name in names) for fill in fills), key=str)  # an id is a number or a text
 
 
 def main() -> None:

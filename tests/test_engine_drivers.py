@@ -203,6 +203,74 @@ def test_a_pinned_case_passes_without_its_cause(path: Path) -> None:
             assert relation_named("equals_reference").check(lambda _scenario: got, without).difference is None
 
 
+VARIANTS: dict[str, tuple[str, str, str]] = {
+    "nautilus/crossed-order-is-missed": (
+        "crossed_orders_fill",
+        """
+        0  submit  1  SELL  100  1
+        1  trade   -  -     100  1  BUY
+        """,
+        """
+        0  submit  1  BUY   100  1
+        1  trade   -  -     100  1  SELL
+        """,
+    ),
+    "nautilus/sellers-fill-sells": (
+        "trade_volume_is_not_oversold",
+        """
+        0  submit  1  BUY   100  2
+        1  trade   -  -     100  1  SELL
+        1  trade   -  -     100  1  BUY
+        """,
+        """
+        0  submit  1  BUY   100  2
+        1  trade   -  -     100  1  SELL
+        1  trade   -  -     101  1  BUY
+        """,
+    ),
+    "nautilus-1.231/first-trade-fills-its-own-side": (
+        "trade_volume_is_not_oversold",
+        """
+        0  submit  1  BUY   100  1
+        0  submit  2  SELL  96   3
+        1  trade   -  -     96   1  BUY
+        """,
+        """
+        0  submit  1  BUY   90   1
+        0  submit  2  SELL  96   3
+        1  trade   -  -     96   1  BUY
+        """,
+    ),
+    "nautilus-1.231/rest-fills-at-any-price": (
+        "trade_volume_is_not_oversold",
+        """
+        0  trade   -  -     105  1  BUY
+        0  submit  1  BUY   100  4
+        1  trade   -  -     100  1  SELL
+        1  trade   -  -     99   1  BUY
+        """,
+        """
+        0  trade   -  -     105  1  BUY
+        0  submit  1  BUY   100  4
+        1  trade   -  -     100  1  SELL
+        1  trade   -  -     110  1  BUY
+        """,
+    ),
+}
+"""What a page tells of beside its case: the broken law, the scenario, and the same without its cause."""
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("page", VARIANTS)
+def test_what_a_page_tells_of_beside_its_case_fails_and_passes_without_its_cause(page: str) -> None:
+    law, *texts = VARIANTS[page]
+    with closing(_engine(page.partition("/")[0])) as ask:
+        broken, mended = (replace(scenario(text), rules=ask.rules) for text in texts)
+        assert law_named(law).judge(Run.from_scenario(broken, ask(broken))).verdict is Verdict.FAIL
+        got = ask(mended)
+        assert relation_named("equals_reference").check(lambda _scenario: got, mended).difference is None
+
+
 def test_every_pinned_case_has_its_page_and_its_cure_and_is_small() -> None:
     names = {_page(path) for path in PINNED}
     assert names == set(CURES)

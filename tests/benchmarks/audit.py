@@ -222,10 +222,10 @@ def _rows(folder: Path) -> int:
     return sum(pq.read_metadata(file).num_rows for file in folder.glob("*.parquet"))
 
 
-def machine() -> str:
-    """What measured."""
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("pyarrow", "duckdb", "polars", "numpy"))
-    return f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, {libraries}"
+def machine(*libraries: str) -> str:
+    """What measured, with the versions of what took part."""
+    python = f"{os.cpu_count()} cores ({platform.machine()})", f"Python {platform.python_version()}"
+    return ", ".join([*python, *(f"{name} {version(name)}" for name in libraries)])
 
 
 def main() -> None:
@@ -246,7 +246,7 @@ def main() -> None:
         lambda: growth(folders, 1),
         lambda: markers(given.lines),
     ]
-    lines = [f"Measured on {machine()}.", ""]
+    lines = [f"Measured on {machine('pyarrow', 'duckdb', 'polars', 'numpy')}.", ""]
     for part in parts:
         lines += [*part(), ""]
     print("\n".join(lines))

@@ -153,7 +153,13 @@ ENGINES: tuple[Engine, ...] = (
         rules={"preset": "nautilus-trades", **_NAUTILUS_RULES},
         supports=_NAUTILUS_SUPPORTS,
         known={
-            "first-trade-fills-its-own-side": ("fills_have_trades", "mirror", "quiet_events", "equals_reference"),
+            "first-trade-fills-its-own-side": (
+                "fills_have_trades",
+                "trade_volume_is_not_oversold",
+                "mirror",
+                "quiet_events",
+                "equals_reference",
+            ),
             "rest-fills-at-any-price": ("fills_have_trades", "trade_volume_is_not_oversold", "equals_reference"),
             "expired-order-fills": ("no_fill_after_expiry", "equals_reference"),
             "limit-is-exceeded": ("fill_respects_limit",),

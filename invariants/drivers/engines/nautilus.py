@@ -73,7 +73,7 @@ def prepare(_variant: str) -> Callable[[Values], list[Values]]:
 
     def replay(scenario: Values) -> list[Values]:
         rate = scenario["rules"]["fee_rate"]
-        engine, left = engines.pop(rate) if rate in engines else (_engine(Decimal(rate)), SCENARIOS)
+        engine, left = engines.pop(rate) if rate in engines else (engine_of(Decimal(rate)), SCENARIOS)
         fills = _replayed(engine, scenario)
         if left > 1:
             engines[rate] = engine, left - 1
@@ -85,21 +85,26 @@ def prepare(_variant: str) -> Callable[[Values], list[Values]]:
 
 
 def _replayed(engine: Any, scenario: Values) -> list[Values]:
-    tape = scenario["tape"]
-    if not tape:
+    if not scenario["tape"]:
         return []  # without data the engine does not start
-    script = Script(tape, scenario["actions"], scenario["rules"]["ttl_ns"])
-    engine.add_data([_tick(seq, trade) for seq, trade in enumerate(tape)])
-    engine.add_strategy(script)
-    first = min(event["ns"] for event in (*tape, *scenario["actions"]))
-    engine.run(start=first - 1 + LATER_NS)
+    script = loaded(engine, scenario)
+    engine.run(start=script.start_ns)
     engine.reset()
     engine.clear_strategies()
     engine.clear_data()
     return script.fills
 
 
-def _engine(rate: Decimal) -> Any:
+def loaded(engine: Any, scenario: Values) -> Script:
+    """The script of the scenario's actions, once it and the trades are in the engine."""
+    script = Script(scenario["tape"], scenario["actions"], scenario["rules"]["ttl_ns"])
+    engine.add_data([_tick(seq, trade) for seq, trade in enumerate(scenario["tape"])])
+    engine.add_strategy(script)
+    return script
+
+
+def engine_of(rate: Decimal) -> Any:
+    """An engine with one venue and one instrument, whose fee is ``rate``."""
     config = BacktestEngineConfig(
         trader_id=TraderId("T-001"), logging=LoggingConfig(bypass_logging=True), run_analysis=False
     )
@@ -145,16 +150,20 @@ class Script(Strategy):  # type: ignore[misc,unused-ignore]
 
     def __init__(self, tape: list[Values], actions: list[Values], ttl_ns: int | None) -> None:
         super().__init__(StrategyConfig(strategy_id="SCRIPT-000"))
-        self._tape, self._actions, self._ttl_ns = tape, actions, ttl_ns
+        self._tape, self._ttl_ns = tape, ttl_ns
+        self._actions: dict[int, list[Values]] = {}
+        for action in actions:
+            self._actions.setdefault(action["ns"], []).append(action)
         self._seen = 0
         self._sent: dict[int | str, Any] = {}
         self._names: dict[str, int | str] = {}
         self.fills: list[Values] = []
+        self.start_ns = min([*self._actions, tape[0]["ns"]]) - 1 + LATER_NS
 
     def on_start(self) -> None:
         """Ask for the trades, and to be woken where there are none."""
         self.subscribe_trade_ticks(ID)
-        for ns in sorted({a["ns"] for a in self._actions} - {t["ns"] for t in self._tape}):
+        for ns in sorted(self._actions.keys() - {trade["ns"] for trade in self._tape}):
             self.clock.set_time_alert_ns(str(ns), ns + LATER_NS, self._wake)
 
     def _wake(self, event: Any) -> None:
@@ -169,9 +178,8 @@ class Script(Strategy):  # type: ignore[misc,unused-ignore]
         self._act_at(now)
 
     def _act_at(self, now: int) -> None:
-        for action in self._actions:
-            if action["ns"] == now:
-                self._act(action)
+        for action in self._actions.get(now, ()):
+            self._act(action)
 
     def _act(self, action: Values) -> None:
         name = action["order_id"]

@@ -25,9 +25,9 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from simcore import cells as columns
+from simcore import pandas_later as pd
 from simcore.cells import Bad, Cells, cells_of
 from simcore.errors import InputError
 from simcore.grid import Ints, Step
@@ -217,7 +217,7 @@ def run_from_frames(
     grid = instrument or Instrument()
     given = {"tape": trades, "quotes": tops, "orders": orders, "fills": fills, "positions": positions}
     names = {table: (files or {}).get(table, table) for table in given}
-    sheets = {t: Sheet(_EMPTY[t] if f is None else f, t, names[t]) for t, f in given.items()}
+    sheets = {t: Sheet(_no_rows(t) if f is None else f, t, names[t]) for t, f in given.items()}
     our_orders = orders_of(sheets["orders"], grid)
     our_fills = fills_of(sheets["fills"], grid, our_orders)
     tape, quotes = trades_of(sheets["tape"], grid), tops_of(sheets["quotes"], grid)
@@ -233,7 +233,7 @@ def run_from_frames(
         positions=sampled,
         has_tape=trades is not None,
         provenance=provenance_of(() if orders is None else orders.columns, provenance),
-        reported=_reported(reported or {}, names["fills"] if files is None else files.get("reported", "reported")),
+        reported=reported_of(reported or {}, names["fills"] if files is None else files.get("reported", "reported")),
         rejected=(*bad, *rejected),
         read={table: len(frame) for table, frame in given.items() if frame is not None},
         files={**names, **(files or {})},
@@ -247,17 +247,22 @@ def run_from_frames(
     )
 
 
-def _frame(*names: str) -> pd.DataFrame:
-    return pd.DataFrame({name: pd.Series([], dtype=object) for name in names})
-
-
-_EMPTY = {
-    "tape": _frame("ns", "price", "size"),
-    "quotes": _frame("ns", "bid", "bid_size", "ask", "ask_size"),
-    "orders": _frame("order_id", "side", "price", "size", "submit_ns"),
-    "fills": _frame("ns", "order_id", "side", "price", "size"),
-    "positions": _frame("ns", "position"),
+_COLUMNS = {
+    "tape": ("ns", "price", "size"),
+    "quotes": ("ns", "bid", "bid_size", "ask", "ask_size"),
+    "orders": ("order_id", "side", "price", "size", "submit_ns"),
+    "fills": ("ns", "order_id", "side", "price", "size"),
+    "positions": ("ns", "position"),
 }
+
+
+def _no_rows(table: str) -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series([], dtype=object) for name in _COLUMNS[table]})
+
+
+def no_fills() -> pd.DataFrame:
+    """The fills of a run that has none."""
+    return _no_rows("fills")
 
 
 def provenance_of(has: Iterable[str], given: Mapping[str, str] | None) -> dict[str, str]:
@@ -273,7 +278,8 @@ def provenance_of(has: Iterable[str], given: Mapping[str, str] | None) -> dict[s
     return provenance
 
 
-def _reported(totals: Mapping[str, Any], file: str) -> dict[str, Decimal]:
+def reported_of(totals: Mapping[str, Any], file: str) -> dict[str, Decimal]:
+    """The author's own totals as exact numbers. Raises ``InputError``."""
     return {
         key: value
         if key.startswith(UNJUDGED) and isinstance(value, Decimal)

@@ -212,7 +212,8 @@ class _Few(dict[bytes, int]):
     def __call__(self, chunk: Any) -> Ints32:
         coded = chunk.dictionary_encode()
         numbers: Ints32 = np.array([self[cell] for cell in coded.dictionary.to_pylist()], np.int32)
-        return np.take(numbers, _array(coded.indices, 1, np.int32))
+        told: Ints32 = numbers[_array(coded.indices, 1, np.int32)]
+        return told
 
     def __missing__(self, cell: bytes) -> int:
         name, value = _member(cell, self._braces)

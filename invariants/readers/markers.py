@@ -21,10 +21,9 @@ How an order ended is derived from its markers, and where they are silent from t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -36,12 +35,13 @@ from invariants.readers.matching_columns import match
 from invariants.readers.matching_levels import CANCEL
 from invariants.readers.tape import Tape, read_tape, with_tape
 from simcore import InputError, Instrument, Rules, Run
-from simcore.frames import run_from_frames
+from simcore.frames import Sheet, fills_of, orders_of, provenance_of, reported_of
 from simcore.grid import Ints, Step, count_of, decimals_of
-from simcore.run import Rejected
+from simcore.run import Fills, Orders, Rejected, Tops, Trades
 
 NAMES = ("markers.jsonl", "markers.jsonl.gz")
 TOTALS = "backtest.json"
+_NONE: Ints = np.zeros(0, np.int64)
 
 
 def are_markers(path: Path) -> bool:
@@ -76,7 +76,8 @@ def read_markers(
     if run is None:
         digest, markers = read_lines(file)
         prices, sizes = (m.price for m in markers), (m.size for m in markers)
-        run = _run_of_lines(digest, markers, file, backtest, *declared(prices, sizes))
+        run = _run_of_lines(markers, file, backtest, *declared(prices, sizes))
+        run = replace(run, inputs=_inputs(digest, file, backtest))
     return run if tape is None else with_tape(run, tape)
 
 
@@ -94,7 +95,7 @@ def _file(path: Path) -> Path:
 def _totals_alone(backtest: Backtest, rules: Rules | str | Path | None) -> Run:
     """The run of which nothing but the totals was published."""
     grid = backtest.instrument or Instrument()
-    run = _run_of_lines("", [], Path(backtest.file), backtest, grid, _rules(rules, backtest, grid))
+    run = _run_of_lines([], Path(backtest.file), backtest, grid, _rules(rules, backtest, grid))
     return replace(run, read={}, inputs={backtest.file: backtest.sha256})
 
 
@@ -136,11 +137,10 @@ def _run_of_columns(told: Columns, path: Path, backtest: Backtest, grid: Instrum
     matched = match(told, ticks[told.price], lots[told.size], rules, last_ns)
     if matched is None:
         return None
-    unmatched = ((at + 1, told.side[at], told.prices[told.price[at]]) for at in matched.unmatched.tolist())
-    book, cancels = Book(rules), int(np.count_nonzero(told.kind == CANCEL))
-    run = _run(told.sha256, path, backtest, book.fills(), book.orders(None), unmatched, matched.guessed, grid, rules)
-    read = {"orders": len(matched.orders), "fills": len(matched.fills), "cancels": cancels}
-    return replace(run, orders=matched.orders, fills=matched.fills, read=read)
+    unmatched = ((at + 1, int(told.side[at]), told.prices[told.price[at]]) for at in matched.unmatched.tolist())
+    cancels = int(np.count_nonzero(told.kind == CANCEL))
+    run = _run(matched.orders, matched.fills, unmatched, cancels, matched.guessed, path, backtest, grid, rules)
+    return replace(run, inputs=_inputs(told.sha256, path, backtest))
 
 
 def _steps(values: list[Value], step: Step) -> Ints | None:
@@ -151,46 +151,49 @@ def _steps(values: list[Value], step: Step) -> Ints | None:
         return None
 
 
-def _run_of_lines(
-    digest: str, markers: list[Marker], path: Path, backtest: Backtest, grid: Instrument, rules: Rules
-) -> Run:
-    book = Book(rules)
+def _run_of_lines(markers: list[Marker], path: Path, backtest: Backtest, grid: Instrument, rules: Rules) -> Run:
+    book, file = Book(rules), str(path)
     for marker in markers:
         book.take(marker)
     last_ns = max((marker.ns for marker in markers), default=None)
-    orders, fills = book.orders(backtest.run.get("last_event_ns") or last_ns), book.fills()
+    ended = Sheet(book.orders(backtest.run.get("last_event_ns") or last_ns), "orders", file)
+    filled = Sheet(book.fills(), "fills", file)
+    orders = orders_of(ended, grid)
+    fills = fills_of(filled, grid, orders)
     unmatched = ((m.row, m.side, m.price) for m in book.unmatched)
-    run = _run(digest, path, backtest, fills, orders, unmatched, book.guessed, grid, rules)
-    return replace(run, read={**run.read, "cancels": sum(m.kind == "cancel" for m in markers)})
+    cancels = sum(m.kind == "cancel" for m in markers)
+    run = _run(orders, fills, unmatched, cancels, book.guessed, path, backtest, grid, rules)
+    read = {**run.read, "orders": len(ended.frame), "fills": len(filled.frame)}
+    return replace(run, read=read, rejected=(*ended.rejected(), *filled.rejected(), *run.rejected))
 
 
 def _run(
-    digest: str,
+    orders: Orders,
+    fills: Fills,
+    unmatched: Iterable[tuple[int, int, Value]],
+    cancels: int,
+    guessed: bool,
     path: Path,
     backtest: Backtest,
-    fills: Any,
-    orders: Any,
-    unmatched: Iterable[tuple[int, int, Value]],
-    guessed: bool,
     grid: Instrument,
     rules: Rules,
 ) -> Run:
     """The run of these tables; ``unmatched`` are row, side and price of each cancel of nothing."""
     file = str(path)
-    return run_from_frames(
-        fills=fills,
-        orders=orders,
-        rules=rules,
-        instrument=grid,
-        reported=backtest.reported,
-        provenance={"cancel_ns": "native", "end_ns": "nominal" if guessed else "derived"},
-        name=backtest.name or path.parent.name or "run",
-        end_ns=backtest.run.get("end_ns"),
-        last_event_ns=backtest.run.get("last_event_ns"),
-        exit_code=backtest.run.get("exit_code"),
-        files={"orders": file, "fills": file, "cancels": file, "reported": backtest.file},
-        inputs={file: digest, **({backtest.file: backtest.sha256} if backtest.sha256 else {})},
-        rejected=[
+    files = {"tape": "tape", "quotes": "quotes", "positions": "positions", "reported": backtest.file}
+    return Run(
+        Trades(*(_NONE for _ in fields(Trades))),
+        Tops(*(_NONE for _ in fields(Tops))),
+        orders,
+        fills,
+        rules,
+        grid,
+        has_tape=False,
+        provenance=provenance_of(
+            ("submit_ns",), {"cancel_ns": "native", "end_ns": "nominal" if guessed else "derived"}
+        ),
+        reported=reported_of(backtest.reported, backtest.file),
+        rejected=tuple(
             Rejected(
                 "cancels",
                 file,
@@ -201,5 +204,15 @@ def _run(
                 "orders_are_conserved",
             )
             for row, side, price in unmatched
-        ],
+        ),
+        read={"orders": len(orders), "fills": len(fills), "cancels": cancels},
+        files={**files, "orders": file, "fills": file, "cancels": file},
+        name=backtest.name or path.parent.name or "run",
+        end_ns=backtest.run.get("end_ns"),
+        last_event_ns=backtest.run.get("last_event_ns"),
+        exit_code=backtest.run.get("exit_code"),
     )
+
+
+def _inputs(digest: str, path: Path, backtest: Backtest) -> dict[str, str]:
+    return {str(path): digest, **({backtest.file: backtest.sha256} if backtest.sha256 else {})}

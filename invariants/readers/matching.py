@@ -8,9 +8,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from simcore import OrderId, Rules
+from simcore import pandas_later as pd
 from simcore.grid import number_of
 
 if TYPE_CHECKING:

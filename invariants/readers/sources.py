@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-import fsspec
-
 from invariants.readers.tables import LARGEST_BYTES, SUFFIXES
 from simcore import InputError
 
@@ -76,6 +74,8 @@ def _once(names: list[str]) -> list[str]:
 
 
 def _remote(source: str) -> Iterator[Blob]:
+    import fsspec  # noqa: PLC0415 - few tapes are far away
+
     shown = without_secrets(source)
     try:
         # the environment (an endpoint, a key) may have changed since the last call

@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache, partial
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,23 +30,25 @@ import pyarrow.csv
 from invariants.readers import clock
 from invariants.readers.marker_lines import KINDS, MEMBERS, opened
 from invariants.readers.matching import is_expiry
-from invariants.readers.tables import check_lines
 from invariants.strictjson import parse
 from simcore.grid import Ints, Mask
 from simcore.run import Objects
 
 Bytes = npt.NDArray[np.uint8]
-Ints32 = npt.NDArray[np.int32]
+Small = npt.NDArray[np.int8] | npt.NDArray[np.int32]
 Value = int | Decimal | str
 
 LARGEST_NS = 2**62
 """Instants, ids and what is added to them stay below this, so that no sum leaves int64."""
 
-_BLOCK_BYTES = 2**24
-_CHUNK_BYTES = 2**21
+_BLOCK_BYTES = 2**23
+_CHUNK_BYTES = 2**20
 _INT64_DIGITS = 19
 _LONGEST = 64
-_QUOTE, _BACKSLASH = b'"\\'
+_LONGEST_CELL, _MOST_CELLS = 2**13, 64
+"""No line is as long as no line may be."""
+
+_QUOTE, _BACKSLASH, _NEWLINE = b'"\\\n'
 _DIGITS = re.compile(rb'(\{?\s*"\w+"\s*:\s*)\d+(\s*\}?)')
 _TEXT = re.compile(rb'(\{?\s*"\w+"\s*:\s*")[^"]+("\s*\}?)')
 _INSTANT = re.compile(rb".{16}:\d\d(?:\.(\d{1,9}))?(.*)", re.DOTALL)
@@ -67,10 +70,10 @@ class Columns:
 
     sha256: str
     ns: Ints
-    kind: Ints32
-    side: Ints32
-    price: Ints32
-    size: Ints32
+    kind: Small
+    side: Small
+    price: Small
+    size: Small
     is_expiry: Mask
     prices: list[Value]
     sizes: list[Value]
@@ -91,24 +94,28 @@ def read_columns(path: Path) -> Columns | None:
     try:
         with opened(path) as (digest, plain, most):
             table = _Table()
-            for block in _blocks(plain, most):
-                table.take(block)
-            return table.columns(digest)
+            for data, end in _blocks(plain, most):
+                table.take(data, end)
+            return table.columns(digest.result())
     except (ValueError, pa.ArrowException):
         return None
 
 
-def _blocks(stream: IO[bytes], most: float) -> Iterator[bytes]:
-    """The bytes in pieces of whole lines."""
-    rest, size = b"", 0
-    while piece := stream.read(_BLOCK_BYTES):
-        size += len(piece)
-        end = piece.rfind(b"\n") + 1
-        _must(size <= most and (end or len(piece) < _BLOCK_BYTES))
-        yield from [rest + piece[:end]] if end else []
-        rest = piece[end:] if end else rest + piece
-    if rest:
-        yield rest
+def _blocks(stream: BufferedReader, most: float) -> Iterator[tuple[bytearray, int]]:
+    """The bytes in pieces of whole lines: where they stand, until the next piece does, and how many they are."""
+    data = bytearray(_BLOCK_BYTES)
+    view = memoryview(data)
+    kept = size = 0
+    while read := stream.readinto(view[kept:]):
+        size, full = size + read, kept + read
+        end = data.rfind(b"\n", 0, full) + 1
+        _must(size <= most and (end or full < len(data)))
+        if end:
+            yield data, end
+        kept = full - end
+        view[:kept] = view[end:full]
+    if kept:
+        yield data, kept
 
 
 def _must(is_plain: Any) -> None:
@@ -123,20 +130,21 @@ class _Table:
         self._readers: dict[str, Callable[[Any], Any]] = {}
         self._parts: dict[str, list[Any]] = {name: [] for name in MEMBERS}
 
-    def take(self, block: bytes) -> None:
-        """Enter some whole lines."""
-        check_lines(block, file="")
-        _must(block.startswith(b"{"))  # not a mark of the byte order, which Arrow would swallow
+    def take(self, data: bytearray, end: int) -> None:
+        """Enter the whole lines that stand in ``data`` before ``end``."""
+        _must(data.startswith(b"{"))  # not a mark of the byte order, which Arrow would swallow
         if not self._readers:
-            self._begin(block.partition(b"\n")[0].rstrip(b"\r").split(b","))
-        table = _cells(block, len(self._readers))
-        _must(len(table) == block.count(b"\n") + (not block.endswith(b"\n")))  # Arrow ends lines at a lone \r, too
+            self._begin(bytes(data[: min(end, _LONGEST_CELL)]).partition(b"\n")[0].rstrip(b"\r").split(b","))
+        table = _cells(memoryview(data)[:end], len(self._readers))
+        if data.find(b"\r", 0, end) >= 0:  # which ends a line for Arrow, also alone
+            _must(len(table) == data.count(b"\n", 0, end) + (data[end - 1] != _NEWLINE))
         for (name, read), chunked in zip(self._readers.items(), table.columns, strict=True):
             parts = [read(chunk) for chunk in chunked.chunks]
             if name in self._parts:
                 self._parts[name] += parts
 
     def _begin(self, cells: list[bytes]) -> None:
+        _must(len(cells) <= _MOST_CELLS)
         for at, cell in enumerate(cells):
             braces = (b"{" if at else b"", b"}" if at < len(cells) - 1 else b"")
             name, _ = _member(cell, braces)
@@ -167,11 +175,11 @@ def _concatenated(parts: list[Any]) -> Any:
     return pa.chunked_array(parts) if isinstance(parts[0], pa.Array) else np.concatenate(parts)
 
 
-def _cells(block: bytes, columns: int) -> Any:
+def _cells(block: memoryview, columns: int) -> Any:
     """What stands between the commas, a row for each line; blank lines are refused."""
     names = [str(at) for at in range(columns)]
     return pyarrow.csv.read_csv(
-        pa.BufferReader(block),
+        pa.BufferReader(pa.py_buffer(block)),
         read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=_CHUNK_BYTES),
         parse_options=pyarrow.csv.ParseOptions(quote_char=False, ignore_empty_lines=False),
         convert_options=pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.binary()), null_values=[]),
@@ -207,15 +215,17 @@ class _Few(dict[bytes, int]):
     def __init__(self, name: str, braces: tuple[bytes, bytes]) -> None:
         super().__init__()
         self._name, self._braces = name, braces
+        self._dtype = np.int32 if name in ("price", "size") else np.int8
         self.told: list[Value] = []
 
-    def __call__(self, chunk: Any) -> Ints32:
+    def __call__(self, chunk: Any) -> Small:
         coded = chunk.dictionary_encode()
-        numbers: Ints32 = np.array([self[cell] for cell in coded.dictionary.to_pylist()], np.int32)
-        told: Ints32 = numbers[_array(coded.indices, 1, np.int32)]
+        numbers: Any = np.array([self[cell] for cell in coded.dictionary.to_pylist()], self._dtype)
+        told: Small = numbers[_array(coded.indices, 1, np.int32)]
         return told
 
     def __missing__(self, cell: bytes) -> int:
+        _must(len(cell) <= _LONGEST_CELL)
         name, value = _member(cell, self._braces)
         _must(name == self._name)
         self[cell] = number = self._number(value)
@@ -248,7 +258,8 @@ class _Texts:
         edges = self.before + self.after
         _must(pc.all(pc.starts_with(chunk, self.before)).as_py() and pc.all(pc.ends_with(chunk, self.after)).as_py())
         ends = _array(chunk, 1, np.int32, 1)
-        _must((np.diff(ends) > len(edges)).all())
+        widths = np.diff(ends)
+        _must(widths.min() > len(edges) and widths.max() <= len(edges) + _LONGEST)
         data = np.frombuffer(chunk.buffers()[2], np.uint8)[ends[0] : ends[-1]]
         _must(np.count_nonzero(data == _QUOTE) == edges.count(b'"') * len(chunk))
         _must(not (data == _BACKSLASH).any() and data.min() >= ord(" ") and data.max() < 128)

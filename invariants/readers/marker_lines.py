@@ -8,11 +8,12 @@ import io
 import math
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from invariants.readers import clock
 from invariants.readers.tables import LARGEST_LINE, most_unpacked
@@ -39,16 +40,15 @@ class Marker:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[str, IO[bytes], float]]:
+def opened(path: Path) -> Iterator[tuple[Future[str], io.BufferedReader, float]]:
     """The SHA-256 of the file, its bytes unpacked, and how many there may be. Raises ``InputError``."""
     file = str(path)
     try:
-        with path.open("rb") as raw:
-            digest = hashlib.file_digest(raw, "sha256").hexdigest()
-            raw.seek(0)
+        with path.open("rb") as raw, ThreadPoolExecutor(1) as beside:
+            digest = beside.submit(_sha256, path)
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            plain: IO[bytes] = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if packed else raw
+            plain: Any = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if packed else raw
             yield digest, plain, most_unpacked(path.stat().st_size) if packed else math.inf
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(file=file, field="file", got=str(error), wanted="a whole gzip file") from None
@@ -56,14 +56,20 @@ def opened(path: Path) -> Iterator[tuple[str, IO[bytes], float]]:
         raise InputError(file=file, field="file", got=error.strerror, wanted="a readable file") from None
 
 
+def _sha256(path: Path) -> str:
+    with path.open("rb") as raw:
+        return hashlib.file_digest(raw, "sha256").hexdigest()
+
+
 def read_lines(path: Path) -> tuple[str, list[Marker]]:
     """The SHA-256 of the file, and its markers in its order. Raises ``InputError``."""
     file = str(path)
     with opened(path) as (digest, plain, most):
-        return digest, [_marker(line, file, row) for row, line in _lines(plain, file, most)]
+        markers = [_marker(line, file, row) for row, line in _lines(plain, file, most)]
+        return digest.result(), markers
 
 
-def _lines(stream: IO[bytes], file: str, most: float) -> Iterator[tuple[int, bytes]]:
+def _lines(stream: io.BufferedReader, file: str, most: float) -> Iterator[tuple[int, bytes]]:
     """The lines that are not blank, with their numbers, never holding more than one, of ``most`` bytes in all."""
     row = size = 0
     while line := stream.readline(LARGEST_LINE + 1):

@@ -131,8 +131,8 @@ def _run_of_columns(told: Columns, path: Path, backtest: Backtest, grid: Instrum
     """The run of plain markers; None where some price or size, or what a marker means, takes a closer look."""
     ticks = _steps(told.prices, Step.of(grid.tick_size, "tick_size"))
     lots = _steps(told.sizes, Step.of(grid.lot_size, "lot_size"))
-    if ticks is None or lots is None:
-        return None
+    if ticks is None or lots is None or Step.of(grid.lot_size, "lot_size").numerator >= 10**9:
+        return None  # beyond 28 digits the book rounds what is left of an order
     last_ns = backtest.run.get("last_event_ns") or int(told.ns.max())
     matched = match(told, ticks[told.price], lots[told.size], rules, last_ns)
     if matched is None:

@@ -79,9 +79,10 @@ def _orders(told: Columns, found: Ints, ticks: Ints, lots: Ints, rules: Rules, l
     for expires, column in ((False, cancel_ns), (True, expired_ns)):
         some = cancels[told.is_expiry[cancels] == expires]
         _first(column, found[some], told.ns[some])
-    end, end_ns, guessed = _ends(told.ns[submits], leaves, filled_ns, cancel_ns, expired_ns, rules, last_ns)
+    submit_ns = told.ns[submits]
+    end, end_ns, guessed = _ends(submit_ns, leaves, filled_ns, cancel_ns, expired_ns, rules, last_ns)
     ids = _line_ids(submits) if told.id is None else told.ids(submits)
-    stamps = (told.ns[submits], np.full(len(submits), ABSENT), _absent(cancel_ns), _absent(end_ns))
+    stamps = (submit_ns, np.full(len(submits), ABSENT), _absent(cancel_ns), _absent(end_ns))
     side = told.side[submits].astype(np.int64)
     return Orders(ids, side, ticks[submits], lots[submits], *stamps, end, submits + 1), guessed
 
@@ -91,7 +92,7 @@ def _ends(
 ) -> tuple[Objects, Ints, bool]:
     """Filled when nothing is left, else what came first: the expiry or the effect of the cancel."""
     latency_ns = rules.cancel_latency_ns if rules.declares("cancel_latency_ns") else 0
-    effect_ns = np.where(cancel_ns == NEVER_NS, NEVER_NS, np.minimum(cancel_ns, LARGEST_NS) + latency_ns)
+    effect_ns = np.where(cancel_ns == NEVER_NS, NEVER_NS, cancel_ns + latency_ns) if latency_ns else cancel_ns
     is_filled = (leaves == 0) & (filled_ns != NEVER_NS)
     guessed = np.zeros(len(submit_ns), np.bool_)
     if rules.ttl_ns is not None and rules.declares("ttl_ns"):
@@ -112,7 +113,8 @@ def _ends(
 
 
 def _absent(ns: Ints) -> Ints:
-    return np.where(ns == NEVER_NS, ABSENT, ns)
+    ns[ns == NEVER_NS] = ABSENT
+    return ns
 
 
 def _line_ids(places: Ints, more: str = "") -> Objects:

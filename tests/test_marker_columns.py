@@ -222,6 +222,32 @@ def test_blocks_and_chunks_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
         assert by_columns
 
 
+def test_a_line_of_the_limit_is_refused_whatever_it_is_made_of() -> None:
+    for more in ({"note": "x" * 2**20}, {f"key {n}": "x" * 2**14 for n in range(63)}, {f"k{n}": n for n in range(64)}):
+        ours, theirs, by_columns = both(lines(*({**told, **more} for told in QUOTES)))
+        assert ours == theirs
+        assert not by_columns
+
+
+def test_what_is_left_of_an_order_is_rounded_as_ever() -> None:
+    """With a lot of more than nine digits the sums are the book's."""
+    backtest = {"instrument": {"tick_size": "0.25", "lot_size": "0.12345678901"}, "rules": {"sizing": "trade"}}
+    fine = [{**told, "size": "0.12345678901"} for told in with_ids()]
+    ours, theirs, by_columns = both(lines(*fine), backtest)
+    assert ours == theirs
+    assert not by_columns
+
+
+def test_two_open_orders_of_a_side_and_price_are_told_apart_by_the_book() -> None:
+    twins = [
+        marker(n // 2, kind) for n, kind in enumerate(["submit", "submit", "fill", "cancel", "cancel", "fill"] * 5)
+    ]
+    for backtest in BACKTESTS:
+        ours, theirs, by_columns = both(lines(*twins, *QUOTES), backtest)
+        assert ours == theirs
+        assert by_columns == (backtest in BACKTESTS[:5])  # with the others, nothing is plain here
+
+
 NUMBERS = ["100", "100.0", "100.50", "101", "99.5", "1e2", '"100"', '"1e2"', "0.5", "-1", "0"]
 STAMPS: list[Callable[[int], str]] = [
     str,

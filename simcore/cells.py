@@ -14,11 +14,11 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from simcore import grid
+from simcore import pandas_later as pd
 from simcore.errors import InputError
 from simcore.grid import Ints, Mask, OffGridError, Step
 from simcore.units import EXACT, INT64_MAX

@@ -25,10 +25,10 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from simcore import cells as columns
+from simcore import pandas_later as pd
 from simcore.cells import Bad, Cells, cells_of
 from simcore.errors import InputError
 from simcore.grid import Ints, Step
@@ -51,9 +51,9 @@ class Sheet:
     """
 
     def __init__(self, frame: Any, table: str, file: str, *, skipped: int = 0) -> None:
-        if not isinstance(frame, pd.DataFrame | pa.Table):
+        if not isinstance(frame, pa.Table) and not isinstance(frame, pd.DataFrame):
             raise InputError(file=file, field=table, got=type(frame).__name__, wanted="a pandas DataFrame")
-        self.names = list(frame.columns if isinstance(frame, pd.DataFrame) else frame.column_names)
+        self.names = list(frame.column_names if isinstance(frame, pa.Table) else frame.columns)
         for name in pd.Index(self.names)[pd.Index(self.names).duplicated()][:1]:
             raise InputError(file=file, field=str(name), got="the column twice", wanted="one column of that name")
         self.frame, self.table, self.file = frame, table, file
@@ -219,7 +219,7 @@ def run_from_frames(
     grid = instrument or Instrument()
     given = {"tape": trades, "quotes": tops, "orders": orders, "fills": fills, "positions": positions}
     names = {table: (files or {}).get(table, table) for table in given}
-    sheets = {t: Sheet(_EMPTY[t] if f is None else f, t, names[t]) for t, f in given.items()}
+    sheets = {t: Sheet(_no_rows(t) if f is None else f, t, names[t]) for t, f in given.items()}
     our_orders = orders_of(sheets["orders"], grid)
     our_fills = fills_of(sheets["fills"], grid, our_orders)
     tape, quotes = trades_of(sheets["tape"], grid), tops_of(sheets["quotes"], grid)
@@ -235,7 +235,7 @@ def run_from_frames(
         positions=sampled,
         has_tape=trades is not None,
         provenance=provenance_of(() if orders is None else orders.columns, provenance),
-        reported=_reported(reported or {}, names["fills"] if files is None else files.get("reported", "reported")),
+        reported=reported_of(reported or {}, names["fills"] if files is None else files.get("reported", "reported")),
         rejected=(*bad, *rejected),
         read={table: len(frame) for table, frame in given.items() if frame is not None},
         files={**names, **(files or {})},
@@ -249,17 +249,22 @@ def run_from_frames(
     )
 
 
-def _frame(*names: str) -> pd.DataFrame:
-    return pd.DataFrame({name: pd.Series([], dtype=object) for name in names})
-
-
-_EMPTY = {
-    "tape": _frame("ns", "price", "size"),
-    "quotes": _frame("ns", "bid", "bid_size", "ask", "ask_size"),
-    "orders": _frame("order_id", "side", "price", "size", "submit_ns"),
-    "fills": _frame("ns", "order_id", "side", "price", "size"),
-    "positions": _frame("ns", "position"),
+_COLUMNS = {
+    "tape": ("ns", "price", "size"),
+    "quotes": ("ns", "bid", "bid_size", "ask", "ask_size"),
+    "orders": ("order_id", "side", "price", "size", "submit_ns"),
+    "fills": ("ns", "order_id", "side", "price", "size"),
+    "positions": ("ns", "position"),
 }
+
+
+def _no_rows(table: str) -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series([], dtype=object) for name in _COLUMNS[table]})
+
+
+def no_fills() -> pd.DataFrame:
+    """The fills of a run that has none."""
+    return _no_rows("fills")
 
 
 def provenance_of(has: Iterable[str], given: Mapping[str, str] | None) -> dict[str, str]:
@@ -275,7 +280,8 @@ def provenance_of(has: Iterable[str], given: Mapping[str, str] | None) -> dict[s
     return provenance
 
 
-def _reported(totals: Mapping[str, Any], file: str) -> dict[str, Decimal]:
+def reported_of(totals: Mapping[str, Any], file: str) -> dict[str, Decimal]:
+    """The author's own totals as exact numbers. Raises ``InputError``."""
     return {
         key: value
         if key.startswith(UNJUDGED) and isinstance(value, Decimal)

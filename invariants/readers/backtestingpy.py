@@ -40,8 +40,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from invariants.readers.backtestingpy_log import LOG, Bars, Leg, Log, Table, left_open, log_of, matched, tag_of
 from invariants.readers.binary_sums import decimals_of, plain, settled
 from invariants.readers.engine_run import Output, run_of
@@ -52,6 +50,7 @@ from invariants.readers.sources import Sources
 from invariants.readers.tables import SUFFIXES
 from invariants.readers.tape import Tape
 from simcore import InputError, Rules, Run
+from simcore import pandas_later as pd
 from simcore.frames import UNJUDGED
 from simcore.run import Rejected
 

@@ -28,8 +28,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from invariants.readers.backtrader_feed import Feed
 from invariants.readers.backtrader_log import EXECUTED, NOTIFIED, Orders, fills_of, orders_of
 from invariants.readers.backtrader_writer import Writer, is_writer, read_writer
@@ -42,11 +40,11 @@ from invariants.readers.sources import Sources
 from invariants.readers.tables import SUFFIXES
 from invariants.readers.tape import Tape
 from simcore import InputError, Rules, Run
-from simcore.frames import UNJUDGED
+from simcore import pandas_later as pd
+from simcore.frames import UNJUDGED, no_fills
 from simcore.run import Rejected
 
 TRADED = ("date", "amount", "price", "sid", "symbol", "value")
-NO_FILLS = pd.DataFrame({name: [] for name in ("ns", "order_id", "side", "price", "size")})
 MONEY_DECIMALS = 12
 """Fees that need more decimals are no decimal amounts; cash is then not known exactly."""
 VALUE_DIGITS = 12
@@ -134,7 +132,7 @@ def _table(path: Path | None, need: tuple[str, ...]) -> EngineTable | None:
 
 
 def _output(name: str, files: _Files, orders: Orders | None, feed: Feed, parameters: Parameters) -> Output:
-    fills, positions, repeated = (NO_FILLS, None, ()) if files.bits is None else fills_of(files.bits, feed)
+    fills, positions, repeated = (no_fills(), None, ()) if files.bits is None else fills_of(files.bits, feed)
     totals, doubled = ({}, ()) if files.traded is None else _transactions(files.traded)
     totals |= {} if files.writer is None else _account(files.writer, fills)
     if orders is not None and orders.fees is not None:

@@ -8,12 +8,11 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any, Self
 
-import pandas as pd
-
 from invariants.readers.backtrader_feed import Feed
 from invariants.readers.binary_sums import plain
 from invariants.readers.engine_table import EngineTable, signed
 from invariants.readers.floats import decimals_of, floats_of
+from simcore import pandas_later as pd
 from simcore.frames import SIDES
 from simcore.run import Rejected
 

@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-import pandas as pd
-
 from invariants.readers.engine_table import EngineTable
 from invariants.readers.sources import bytes_of
 from invariants.readers.tables import check_lines, gunzip
 from simcore import InputError
+from simcore import pandas_later as pd
 
 RULE = "=" * 10
 OBSERVER = ("Broker", "len", "cash", "value")

@@ -26,19 +26,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from invariants.readers.bundle_head import TABLES, declared_of, head_of, instrument_of, rules_of
 from invariants.readers.bundle_writer import write_bundle
 from invariants.readers.sources import bytes_of
 from invariants.readers.tables import SUFFIXES, frame_from_bytes
 from invariants.readers.tape import Tape, with_tape
 from simcore import InputError, Rules, Run
-from simcore.frames import run_from_frames
+from simcore import pandas_later as pd
+from simcore.frames import no_fills, run_from_frames
 
 __all__ = ["is_bundle", "read_bundle", "write_bundle"]
-
-NO_FILLS = pd.DataFrame({name: [] for name in ("ns", "order_id", "side", "price", "size")})
 
 
 def is_bundle(path: Path) -> bool:
@@ -67,7 +64,7 @@ def read_bundle(
     inputs = {str(file): hashlib.sha256(blobs[table]).hexdigest() for table, file in paths.items()}
     inputs[str(folder / "run.toml")] = hashlib.sha256(bytes_of(folder / "run.toml")).hexdigest()
     run = run_from_frames(
-        fills=NO_FILLS if totals_alone else frames["fills"],
+        fills=no_fills() if totals_alone else frames["fills"],
         orders=frames.get("orders"),
         trades=frames.get("tape"),
         tops=frames.get("quotes"),

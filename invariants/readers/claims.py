@@ -37,11 +37,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from invariants.readers.tape import Tape, with_tape
 from simcore import InputError, Rules, Run
-from simcore.frames import run_from_frames
+from simcore.frames import no_fills, run_from_frames
 from simcore.rules import read_toml
 from simcore.stated import Stated, check_unit, role_of, stated
 
@@ -67,7 +65,6 @@ _KEYS: dict[str, dict[str, type]] = {
 _NEEDED = {"figure": ("name", "text"), "unevidenced": ("text",)}
 _NAME = re.compile(r"([a-z0-9_-]+/)?[a-z][a-z0-9_]*(\.[a-z0-9_]+)*", re.ASCII)
 _HEADER = re.compile(r"\s*\[\[\s*(figure|unevidenced)\s*\]\]\s*(#.*)?", re.ASCII)
-_NO_FILLS = pd.DataFrame({name: [] for name in ("ns", "order_id", "side", "price", "size")})
 
 
 def is_claims(path: Path) -> bool:
@@ -107,7 +104,7 @@ def read_claims(
     claims = _numbered([*_figures(figures, file), *_statements(statements, file)])
     _check_market(claims)
     run = run_from_frames(
-        fills=_NO_FILLS,
+        fills=no_fills(),
         rules=rules if isinstance(rules, Rules) or rules is None else Rules.load(rules),
         name=head.get("name", place.parent.name),
         files={"reported": file},

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from invariants.readers.sources import Sources
 from invariants.readers.tape import Tape, read_tape, with_tape
 from simcore import InputError, Instrument, Rules, Run
+from simcore import pandas_later as pd
 from simcore.cells import cells_of, decimals
 from simcore.frames import run_from_frames
 from simcore.rules import DIALS

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 
 from invariants.readers import clock
 from invariants.readers.sources import bytes_of
 from invariants.readers.tables import SUFFIXES, frame_from_bytes
 from simcore import InputError
+from simcore import pandas_later as pd
 from simcore.cells import cells_of
 from simcore.grid import OffGridError, number_of
 

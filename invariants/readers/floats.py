@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from simcore import InputError
+from simcore import pandas_later as pd
 from simcore.cells import cells_of
 
 Floats = npt.NDArray[np.float64]

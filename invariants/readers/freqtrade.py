@@ -32,8 +32,6 @@ from decimal import Decimal
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import pandas as pd
-
 from invariants.readers.binary_sums import decimals_of, number, settled
 from invariants.readers.engine_run import Output, run_of
 from invariants.readers.parameters import parameters_of
@@ -41,6 +39,7 @@ from invariants.readers.sources import Sources
 from invariants.readers.tape import Tape
 from invariants.strictjson import check_object
 from simcore import InputError, Rules, Run
+from simcore import pandas_later as pd
 from simcore.frames import UNJUDGED
 from simcore.run import Rejected
 from simcore.units import INT64_MAX

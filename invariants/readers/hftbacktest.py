@@ -30,8 +30,6 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from invariants.readers.engine_run import Output, run_of
 from invariants.readers.hftbacktest_log import COLUMNS, TABLE, Fill, Log, State, read_log
 from invariants.readers.hftbacktest_recorder import Recorder, looks_recorded, read_recorder
@@ -41,6 +39,7 @@ from invariants.readers.sources import Blob, Sources, blobs
 from invariants.readers.tables import SUFFIXES
 from invariants.readers.tape import Tape
 from simcore import InputError, Rules, Run
+from simcore import pandas_later as pd
 from simcore.frames import STAMPS, UNJUDGED
 from simcore.run import Rejected
 

@@ -34,12 +34,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from invariants.readers.floats import Floats, decimals_of, floats_of, wholes_of
 from invariants.readers.sources import Blob
 from invariants.readers.tables import frame_from_bytes
 from simcore import InputError
+from simcore import pandas_later as pd
 from simcore.cells import cells_of, ints
 from simcore.run import Rejected
 

@@ -47,7 +47,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import tomli_w
 
 from invariants.readers import clock
@@ -55,6 +54,7 @@ from invariants.readers.sources import Sources, bytes_of
 from invariants.readers.tables import frame_from_bytes
 from invariants.readers.tape import EARLIEST_NS, Tape, read_tape, with_tape
 from simcore import InputError, Instrument, Rules, Run
+from simcore import pandas_later as pd
 from simcore.cells import Cells, cells_of
 from simcore.frames import Sheet, run_from_frames
 from simcore.grid import number_of

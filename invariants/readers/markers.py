@@ -20,47 +20,28 @@ How an order ended is derived from its markers, and where they are silent from t
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import io
-import math
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import fields, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any
 
-import pandas as pd
+import numpy as np
 
-from invariants.readers import clock
 from invariants.readers.backtest import Backtest, read_backtest
+from invariants.readers.marker_columns import Columns, Value, read_columns
+from invariants.readers.marker_lines import Marker, read_lines
 from invariants.readers.matching import Book
-from invariants.readers.tables import LARGEST_LINE, most_unpacked
+from invariants.readers.matching_columns import match
+from invariants.readers.matching_levels import CANCEL
 from invariants.readers.tape import Tape, read_tape, with_tape
-from invariants.strictjson import check_object, parse
-from simcore import InputError, Instrument, OrderId, Rules, Run
-from simcore.frames import SIDES, Sheet, run_from_frames
-from simcore.run import Rejected
-from simcore.units import INT64_MAX
+from simcore import InputError, Instrument, Rules, Run
+from simcore.frames import Sheet, fills_of, orders_of, provenance_of, reported_of
+from simcore.grid import Ints, Step, count_of, decimals_of
+from simcore.run import Fills, Orders, Rejected, Tops, Trades
 
 NAMES = ("markers.jsonl", "markers.jsonl.gz")
 TOTALS = "backtest.json"
-KINDS = ("submit", "cancel", "fill")
-
-
-@dataclass(frozen=True, slots=True)
-class Marker:
-    """One line: ``side`` is +1 or -1, ``price`` and ``size`` as they were written."""
-
-    row: int
-    ns: int
-    kind: str
-    side: int
-    price: int | Decimal | str
-    size: int | Decimal | str
-    reason: str
-    order_id: OrderId | None
+_NONE: Ints = np.zeros(0, np.int64)
 
 
 def are_markers(path: Path) -> bool:
@@ -85,12 +66,18 @@ def read_markers(
     backtest = read_backtest(beside) if beside.is_file() else Backtest()
     if file == beside:
         return _totals_alone(backtest, rules)
-    digest, markers = _markers(file)
-    grid = instrument or backtest.instrument or _finest_grid(markers, backtest, tape)
-    declared = _rules(rules, backtest, grid)
-    run = _run(markers, file, backtest, grid, declared)
-    inputs = {str(file): digest, **({backtest.file: backtest.sha256} if backtest.sha256 else {})}
-    run = replace(run, inputs=inputs)
+
+    def declared(prices: Iterable[Value], sizes: Iterable[Value]) -> tuple[Instrument, Rules]:
+        grid = instrument or backtest.instrument or _finest_grid(prices, sizes, backtest, tape)
+        return grid, _rules(rules, backtest, grid)
+
+    plain = read_columns(file)
+    run = None if plain is None else _run_of_columns(plain, file, backtest, *declared(plain.prices, plain.sizes))
+    if run is None:
+        digest, markers = read_lines(file)
+        prices, sizes = (m.price for m in markers), (m.size for m in markers)
+        run = _run_of_lines(markers, file, backtest, *declared(prices, sizes))
+        run = replace(run, inputs=_inputs(digest, file, backtest))
     return run if tape is None else with_tape(run, tape)
 
 
@@ -108,7 +95,7 @@ def _file(path: Path) -> Path:
 def _totals_alone(backtest: Backtest, rules: Rules | str | Path | None) -> Run:
     """The run of which nothing but the totals was published."""
     grid = backtest.instrument or Instrument()
-    run = _run([], Path(backtest.file), backtest, grid, _rules(rules, backtest, grid))
+    run = _run_of_lines([], Path(backtest.file), backtest, grid, _rules(rules, backtest, grid))
     return replace(run, read={}, inputs={backtest.file: backtest.sha256})
 
 
@@ -118,121 +105,114 @@ def _rules(given: Rules | str | Path | None, backtest: Backtest, grid: Instrumen
     return backtest.declared(grid) if given is None else Rules.load(given, instrument=grid)
 
 
-def _markers(path: Path) -> tuple[str, list[Marker]]:
-    """The SHA-256 of the file, and its markers in its order."""
-    file = str(path)
-    try:
-        with path.open("rb") as raw:
-            digest = hashlib.file_digest(raw, "sha256").hexdigest()
-            raw.seek(0)
-            packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            lines: IO[bytes] = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if packed else raw
-            most = most_unpacked(path.stat().st_size) if packed else math.inf
-            return digest, [_marker(line, file, row) for row, line in _lines(lines, file, most)]
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(file=file, field="file", got=str(error), wanted="a whole gzip file") from None
-    except OSError as error:
-        raise InputError(file=file, field="file", got=error.strerror, wanted="a readable file") from None
-
-
-def _lines(stream: IO[bytes], file: str, most: float) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, with their numbers, never holding more than one, of ``most`` bytes in all."""
-    row = size = 0
-    while line := stream.readline(LARGEST_LINE + 1):
-        row, size = row + 1, size + len(line)
-        if size > most:
-            got = f"more than {most} bytes, unpacked"
-            raise InputError(file=file, field="file", got=got, wanted="a gzip file that is no bomb")
-        if len(line) > LARGEST_LINE:
-            got = f"more than {LARGEST_LINE} bytes"
-            raise InputError(file=file, row=row, field="line", got=got, wanted="one marker")
-        if not line.isspace():
-            yield row, line
-
-
-def _marker(line: bytes, file: str, row: int) -> Marker:
-    values = check_object(parse(line, file=file, row=row, field="line"), file=file, row=row)
-
-    def refused(field: str, wanted: str) -> InputError:
-        return InputError(file=file, row=row, field=field, got=values.get(field, "nothing"), wanted=wanted)
-
-    kind = values.get("kind")
-    if kind not in KINDS:
-        raise refused("kind", "submit, cancel or fill")
-    side = values.get("side")
-    sign = SIDES.get(side.casefold() if isinstance(side, str) else None)
-    if sign is None:
-        raise refused("side", "buy or sell")
-    for name in ("price", "size"):
-        if isinstance(values.get(name), bool) or not isinstance(values.get(name), int | Decimal | str):
-            raise refused(name, "a number")
-    reason, order_id = values.get("reason"), values.get("order_id")
-    if not isinstance(reason, str | None):
-        raise refused("reason", "a text")
-    if isinstance(order_id, bool) or not isinstance(order_id, int | str | None) or order_id == "":
-        raise refused("order_id", "an int or a text")
-    return Marker(row, _ns(values, refused), kind, sign, values["price"], values["size"], reason or "", order_id)
-
-
-def _ns(values: dict[str, Any], refused: Any) -> int:
-    ts = values.get("ts")
-    if isinstance(ts, int) and not isinstance(ts, bool) and abs(ts) <= INT64_MAX:
-        return ts
-    try:
-        if isinstance(ts, str):
-            return clock.ns_of(ts)
-    except ValueError:
-        pass  # the answer below says what a time looks like
-    raise refused("ts", f"{clock.WANTED}, or whole nanoseconds")
-
-
-def _finest_grid(markers: list[Marker], backtest: Backtest, tape: Tape | str | Path | None) -> Instrument:
-    sheet = Sheet(
-        pd.DataFrame(
-            {name: pd.Series([getattr(m, name) for m in markers], dtype=object) for name in ("price", "size")}
-        ),
-        "markers",
-        "markers",
-    )
-    prices, sizes = sheet.decimals("price"), max(sheet.decimals("size"), backtest.size_decimals())
-    mine = Instrument(Decimal(1).scaleb(-prices), Decimal(1).scaleb(-sizes))
+def _finest_grid(
+    prices: Iterable[Value], sizes: Iterable[Value], backtest: Backtest, tape: Tape | str | Path | None
+) -> Instrument:
+    price_decimals, size_decimals = _decimals(prices), max(_decimals(sizes), backtest.size_decimals())
+    mine = Instrument(Decimal(1).scaleb(-price_decimals), Decimal(1).scaleb(-size_decimals))
     if tape is None:
         return mine
     theirs = tape.instrument if isinstance(tape, Tape) else read_tape(tape).instrument
     return Instrument(min(mine.tick_size, theirs.tick_size), min(mine.lot_size, theirs.lot_size))
 
 
-def _run(markers: list[Marker], path: Path, backtest: Backtest, grid: Instrument, rules: Rules) -> Run:
-    file, book = str(path), Book(rules)
+def _decimals(values: Iterable[Value]) -> int:
+    """How many decimals the finest number needs; what is no number counts as none, and is refused later."""
+    most = 0
+    for value in set(values):
+        try:
+            most = max(most, decimals_of(value))
+        except ValueError:
+            continue
+    return most
+
+
+def _run_of_columns(told: Columns, path: Path, backtest: Backtest, grid: Instrument, rules: Rules) -> Run | None:
+    """The run of plain markers; None where some price or size, or what a marker means, takes a closer look."""
+    ticks = _steps(told.prices, Step.of(grid.tick_size, "tick_size"))
+    lots = _steps(told.sizes, Step.of(grid.lot_size, "lot_size"))
+    if ticks is None or lots is None or Step.of(grid.lot_size, "lot_size").numerator >= 10**9:
+        return None  # beyond 28 digits the book rounds what is left of an order
+    last_ns = backtest.run.get("last_event_ns") or int(told.ns.max())
+    matched = match(told, ticks[told.price], lots[told.size], rules, last_ns)
+    if matched is None:
+        return None
+    unmatched = ((at + 1, int(told.side[at]), told.prices[told.price[at]]) for at in matched.unmatched.tolist())
+    cancels = int(np.count_nonzero(told.kind == CANCEL))
+    run = _run(matched.orders, matched.fills, unmatched, cancels, matched.guessed, path, backtest, grid, rules)
+    return replace(run, inputs=_inputs(told.sha256, path, backtest))
+
+
+def _steps(values: list[Value], step: Step) -> Ints | None:
+    """The values in whole steps; None where one is off the grid, or no number."""
+    try:
+        return np.array([count_of(value, step) for value in values], np.int64)
+    except ValueError:
+        return None
+
+
+def _run_of_lines(markers: list[Marker], path: Path, backtest: Backtest, grid: Instrument, rules: Rules) -> Run:
+    book, file = Book(rules), str(path)
     for marker in markers:
         book.take(marker)
     last_ns = max((marker.ns for marker in markers), default=None)
-    last_ns = backtest.run.get("last_event_ns") or last_ns
-    orders, fills = book.orders(last_ns), book.fills()
-    run = run_from_frames(
-        fills=fills,
-        orders=orders,
-        rules=rules,
-        instrument=grid,
-        reported=backtest.reported,
-        provenance={"cancel_ns": "native", "end_ns": "nominal" if book.guessed else "derived"},
+    ended = Sheet(book.orders(backtest.run.get("last_event_ns") or last_ns), "orders", file)
+    filled = Sheet(book.fills(), "fills", file)
+    orders = orders_of(ended, grid)
+    fills = fills_of(filled, grid, orders)
+    unmatched = ((m.row, m.side, m.price) for m in book.unmatched)
+    cancels = sum(m.kind == "cancel" for m in markers)
+    run = _run(orders, fills, unmatched, cancels, book.guessed, path, backtest, grid, rules)
+    read = {**run.read, "orders": len(ended.frame), "fills": len(filled.frame)}
+    return replace(run, read=read, rejected=(*ended.rejected(), *filled.rejected(), *run.rejected))
+
+
+def _run(
+    orders: Orders,
+    fills: Fills,
+    unmatched: Iterable[tuple[int, int, Value]],
+    cancels: int,
+    guessed: bool,
+    path: Path,
+    backtest: Backtest,
+    grid: Instrument,
+    rules: Rules,
+) -> Run:
+    """The run of these tables; ``unmatched`` are row, side and price of each cancel of nothing."""
+    file = str(path)
+    files = {"tape": "tape", "quotes": "quotes", "positions": "positions", "reported": backtest.file}
+    return Run(
+        Trades(*(_NONE for _ in fields(Trades))),
+        Tops(*(_NONE for _ in fields(Tops))),
+        orders,
+        fills,
+        rules,
+        grid,
+        has_tape=False,
+        provenance=provenance_of(
+            ("submit_ns",), {"cancel_ns": "native", "end_ns": "nominal" if guessed else "derived"}
+        ),
+        reported=reported_of(backtest.reported, backtest.file),
+        rejected=tuple(
+            Rejected(
+                "cancels",
+                file,
+                row,
+                "cancel",
+                f"{'buy' if side > 0 else 'sell'} at {price}",
+                "a cancel of an order that is open",
+                "orders_are_conserved",
+            )
+            for row, side, price in unmatched
+        ),
+        read={"orders": len(orders), "fills": len(fills), "cancels": cancels},
+        files={**files, "orders": file, "fills": file, "cancels": file},
         name=backtest.name or path.parent.name or "run",
         end_ns=backtest.run.get("end_ns"),
         last_event_ns=backtest.run.get("last_event_ns"),
         exit_code=backtest.run.get("exit_code"),
-        files={"orders": file, "fills": file, "cancels": file, "reported": backtest.file},
-        rejected=[
-            Rejected(
-                "cancels",
-                file,
-                m.row,
-                "cancel",
-                f"{'buy' if m.side > 0 else 'sell'} at {m.price}",
-                "a cancel of an order that is open",
-                "orders_are_conserved",
-            )
-            for m in book.unmatched
-        ],
     )
-    return replace(run, read={**run.read, "cancels": sum(m.kind == "cancel" for m in markers)})
+
+
+def _inputs(digest: str, path: Path, backtest: Backtest) -> dict[str, str]:
+    return {str(path): digest, **({backtest.file: backtest.sha256} if backtest.sha256 else {})}

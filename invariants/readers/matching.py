@@ -8,16 +8,20 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from simcore import OrderId, Rules
+from simcore import pandas_later as pd
 from simcore.grid import number_of
 
 if TYPE_CHECKING:
-    from invariants.readers.markers import Marker
+    from invariants.readers.marker_lines import Marker
 
 EXPIRY = ("ttl", "expir")
 """What the reason of a cancel that is an expiry contains."""
+
+
+def is_expiry(reason: str) -> bool:
+    """Whether a cancel with this reason is the end of the order, not a request."""
+    return any(word in reason.casefold() for word in EXPIRY)
 
 
 @dataclass(slots=True)
@@ -56,35 +60,38 @@ class Book:
         self.guessed = False
         """Whether some end was computed from the declared ttl (after ``orders``)."""
 
-    def take(self, marker: Marker) -> None:
-        """Enter one marker."""
-        {"submit": self._submit, "cancel": self._cancel, "fill": self._fill}[marker.kind](marker)
+    def take(self, marker: Marker) -> Marker | None:
+        """Enter one marker, and answer the submit that it belongs to."""
+        order = {"submit": self._submit, "cancel": self._cancel, "fill": self._fill}[marker.kind](marker)
+        return None if order is None else order.marker
 
-    def _submit(self, marker: Marker) -> None:
+    def _submit(self, marker: Marker) -> _Order:
         name = marker.order_id if marker.order_id is not None else f"line {marker.row}"
         order = _Order(marker, name, _number(marker.size))
         self._all.append(order)
         self._known.setdefault(name, order)
         self._levels[marker.side, _key(marker.price)].live.append(order)
+        return order
 
-    def _cancel(self, marker: Marker) -> None:
-        is_expiry = any(word in marker.reason.casefold() for word in EXPIRY)
+    def _cancel(self, marker: Marker) -> _Order | None:
+        expires = is_expiry(marker.reason)
         order = self._named(marker) if marker.order_id is not None else self._oldest(marker, is_fill=False)
         if order is None:
             self.unmatched.append(marker)
-            return
-        if is_expiry and order.expired_ns is None:
+            return None
+        if expires and order.expired_ns is None:
             order.expired_ns = marker.ns
-        elif not is_expiry and order.cancel_ns is None:
+        elif not expires and order.cancel_ns is None:
             order.cancel_ns = marker.ns
         order.is_over = True
+        return order
 
-    def _fill(self, marker: Marker) -> None:
+    def _fill(self, marker: Marker) -> _Order | None:
         order = self._named(marker) if marker.order_id is not None else self._oldest(marker, is_fill=True)
         if order is None:
             name = marker.order_id if marker.order_id is not None else f"line {marker.row}, unmatched"
             self._fills.append((marker, name))
-            return
+            return None
         self._fills.append((marker, order.order_id))
         size = _number(marker.size)
         order.filled_ns = marker.ns
@@ -92,6 +99,7 @@ class Book:
         if self._is_whole or order.leaves is None or order.leaves <= 0:
             order.is_over = True
             self._levels[order.marker.side, _key(order.marker.price)].filled.append(order)
+        return order
 
     def _named(self, marker: Marker) -> _Order | None:
         return self._known.get(marker.order_id) if marker.order_id is not None else None

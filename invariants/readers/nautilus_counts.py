@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import pandas as pd
-
 from invariants.readers.parameters import Parameters
 from invariants.strictjson import check_object
 from simcore import InputError
+from simcore import pandas_later as pd
 
 TYPES = {
     "submits": ("OrderInitialized",),
@@ -35,7 +34,7 @@ def counts_of(parameters: Parameters) -> Counts:
 
 def _counts(parameters: Parameters) -> Iterator[tuple[str, int]]:
     file = parameters.file
-    values: Mapping[str, Any] = parameters.values  # noqa: PD011 (no table)
+    values: Mapping[str, Any] = parameters.values
     types = check_object(values.get("order_event_types", {}), file=file, field="order_event_types")
     for total, names in TYPES.items() if types else ():
         # a type that is not listed did not happen

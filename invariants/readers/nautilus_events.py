@@ -23,11 +23,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-import pandas as pd
-
 from invariants.readers.nautilus_rows import FILL_COLUMNS, Row, fee_of, frame_of, number_or_none
 from invariants.readers.tables import check_lines, gunzip
 from invariants.strictjson import check_object, parse
+from simcore import pandas_later as pd
 from simcore.run import Rejected
 
 TABLE = "order_events"

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import pandas as pd
-
 from invariants.readers import clock
 from invariants.readers.nautilus_rows import FILL_COLUMNS, Row, fee_of, frame_of, number_or_none
 from simcore import InputError
+from simcore import pandas_later as pd
 from simcore.run import Rejected
 from simcore.units import INT64_MAX
 

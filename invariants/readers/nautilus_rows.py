@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import pandas as pd
-
 from simcore import InputError
+from simcore import pandas_later as pd
 from simcore.grid import number_of
 from simcore.units import INT64_MAX
 

@@ -12,11 +12,11 @@ import io
 import zlib
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from simcore import InputError
+from simcore import pandas_later as pd
 
 LARGEST_BYTES = 2**30
 LARGEST_RATIO = 200

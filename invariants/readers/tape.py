@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import pandas as pd
 
 from invariants.readers import clock
 from invariants.readers.bundle_head import head_of, instrument_of
 from invariants.readers.sources import Blob, Sources, blobs
 from invariants.readers.tables import frame_from_bytes
 from simcore import InputError, Instrument, Run, Side, TapeEvent, TopOfBook, Trade
+from simcore import pandas_later as pd
 from simcore.cells import cells_of
 from simcore.frames import Sheet, tops_of, trades_of
 from simcore.grid import Ints

@@ -42,7 +42,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from invariants.readers.engine_run import Output, run_of
 from invariants.readers.engine_table import EngineTable
@@ -65,6 +64,7 @@ from invariants.readers.vectorbt_tables import (
     table_of,
 )
 from simcore import InputError, Rules, Run
+from simcore import pandas_later as pd
 from simcore.frames import UNJUDGED
 from simcore.run import Rejected
 from simcore.units import EXACT

@@ -32,8 +32,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from invariants.readers.binary_sums import plain
 from invariants.readers.engine_run import Output, run_of
 from invariants.readers.engine_table import EngineTable, find, signed
@@ -42,6 +40,7 @@ from invariants.readers.peek import columns_of
 from invariants.readers.sources import Sources
 from invariants.readers.tape import Tape
 from simcore import InputError, Rules, Run
+from simcore import pandas_later as pd
 from simcore.run import Rejected
 from simcore.units import decimal_of
 

@@ -17,7 +17,6 @@ from invariants.auditing import Report, check_documented
 from invariants.laws.catalogue import MAX_FINDINGS, Law
 from invariants.laws.crossings import Window, lacks
 from invariants.missed import DIALS
-from invariants.readers.bundle import NO_FILLS
 from invariants.readers.bundle_head import checked_head, declared_of, instrument_of, rules_of
 from invariants.smells import Distances, smells
 from invariants.split import Piece, judge, merge
@@ -32,7 +31,7 @@ from invariants.streaming.planning import Brief, NotInPiecesError, Plan, differe
 from invariants.streaming.pools import Pool, pool_of
 from invariants.streaming.scanning import hashes_in, names_in, times_in
 from simcore import Rules, Run
-from simcore.frames import Sheet, fills_of, positions_of, run_from_frames
+from simcore.frames import Sheet, fills_of, no_fills, positions_of, run_from_frames
 from simcore.rules import toml_of
 from simcore.run import ABSENT, Fills, Orders, Positions, Rejected, Trades, objects
 
@@ -139,7 +138,7 @@ def _opened(folder: str, rules: Rules | str | Path | None) -> tuple[Run, dict[st
     tables = {table: table_file(table, name) for table, name in found.items()}
     frames = {table: tables[table].no_rows() for table in found}
     run = run_from_frames(
-        fills=frames.get("fills", NO_FILLS),
+        fills=frames.get("fills", no_fills()),
         orders=frames.get("orders"),
         trades=frames.get("tape"),
         tops=frames.get("quotes"),

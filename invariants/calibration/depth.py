@@ -145,7 +145,7 @@ def _sheet(frame: pd.DataFrame, file: str) -> Sheet:
 
 
 def _actions(sheet: Sheet) -> list[str]:
-    words = sheet.frame["action"].tolist()
+    words: list[str] = sheet.frame["action"].tolist()
     for at, word in enumerate(words):
         if word not in ACTIONS:
             raise InputError(

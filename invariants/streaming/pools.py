@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from threading import Thread
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -123,6 +125,15 @@ def _once_more(lost: list[tuple[int, Job, int]]) -> list[tuple[int, Job, int]]:
 
 
 def _alone() -> None:
-    """A worker is one process on one core: the pool is what is parallel."""
+    """A worker is one process on one core: the pool is what is parallel. It does not outlive who started it."""
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
+    Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    """A parent that was killed cannot say that there are no more jobs: its workers would wait for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker was started by somebody"
+    parent.join()
+    os._exit(1)

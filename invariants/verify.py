@@ -8,13 +8,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Container, Iterator, Mapping
-from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from invariants.report.write import write_atomically
 from invariants.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -46,12 +46,17 @@ def verify(simulator: str, json_path: Path | None, waivers_path: Path | None, st
     SIMULATOR is package.module:function, path/to/file.py:function, 'cmd:./program --flags' or engine:NAME.
     """
     excused, wrong = _held(waivers_path, simulator)
-    with _report_path(json_path) as path:
-        path.unlink(missing_ok=True)
+    if json_path is not None:
+        json_path.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "verify.json"
         done = subprocess.run(  # noqa: S603 - this interpreter and our own suite
             _pytest(simulator, path, options), env=_clean_environment(), check=False
         )
-        told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        text = path.read_bytes() if path.is_file() else None
+    if json_path is not None and text is not None:
+        write_atomically(json_path, text)
+    told = None if text is None else json.loads(text)
     code = exit_code(*without(excused, done.returncode, told), strict=strict)
     for law, waiver in excused.items():
         click.echo(f"{law}: waived until {waiver.expires}, {waiver.case} still fails: {waiver.reason}")
@@ -121,15 +126,6 @@ def _pytest(simulator: str, json_path: Path, options: Mapping[str, Any]) -> list
 def _clean_environment() -> dict[str, str]:
     """The environment without what would change how pytest runs."""
     return {k: v for k, v in os.environ.items() if k not in ("PYTEST_ADDOPTS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")}
-
-
-@contextmanager
-def _report_path(given: Path | None) -> Iterator[Path]:
-    if given is not None:
-        yield given
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder) / "verify.json"
 
 
 def pages_on(simulator: str, told: Mapping[str, Any] | None) -> Iterator[str]:

@@ -41,7 +41,7 @@ class Kept:
         if self.folder is not None:
             _made(self.folder)
             for file in sorted(self.folder.glob("piece-*.json")):
-                self.add(_read(file))
+                self.add(read_piece(file))
 
     def __contains__(self, number: int) -> bool:
         return number in self._judged
@@ -68,7 +68,7 @@ def keep(judged: Judged, folder: Path | None) -> None:
         write_atomically(file, json.dumps(_plain(judged), separators=(",", ":")).encode())
 
 
-def _read(file: Path) -> Judged:
+def read_piece(file: Path) -> Judged:
     """A piece as it was kept. Raises ``InputError``: nobody but an audit writes there, and never half a piece."""
     try:
         return _judged_of(json.loads(file.read_bytes()))

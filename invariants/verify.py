@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from invariants.report.write import write_atomically
 from invariants.verdict import Verdict
+from simcore.errors import InputError
 
 if TYPE_CHECKING:
     from invariants.waivers import Complaint, Waiver
@@ -47,7 +47,7 @@ def verify(simulator: str, json_path: Path | None, waivers_path: Path | None, st
     """
     excused, wrong = _held(waivers_path, simulator)
     if json_path is not None:
-        json_path.unlink(missing_ok=True)
+        _clear(json_path)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "verify.json"
         done = subprocess.run(  # noqa: S603 - this interpreter and our own suite
@@ -55,6 +55,8 @@ def verify(simulator: str, json_path: Path | None, waivers_path: Path | None, st
         )
         text = path.read_bytes() if path.is_file() else None
     if json_path is not None and text is not None:
+        from invariants.report.write import write_atomically  # noqa: PLC0415 - as in the command line
+
         write_atomically(json_path, text)
     told = None if text is None else json.loads(text)
     code = exit_code(*without(excused, done.returncode, told), strict=strict)
@@ -126,6 +128,15 @@ def _pytest(simulator: str, json_path: Path, options: Mapping[str, Any]) -> list
 def _clean_environment() -> dict[str, str]:
     """The environment without what would change how pytest runs."""
     return {k: v for k, v in os.environ.items() if k not in ("PYTEST_ADDOPTS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")}
+
+
+def _clear(path: Path) -> None:
+    """What an earlier call left must not be taken for the answer of this one. Raises ``InputError``."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        wanted = "a place that can be written"
+        raise InputError(file=str(path), field="file", got=error.strerror, wanted=wanted) from None
 
 
 def pages_on(simulator: str, told: Mapping[str, Any] | None) -> Iterator[str]:

@@ -52,14 +52,14 @@ ATTEMPTS = (
         "killed",
         "`kill -9` at 50 random instants of an audit, each time resumed; the audit killed, but not its workers",
         "--soak tests/test_streaming.py -k 'killed_at_any and 50 or killed_alone'",
-        "{kills} kills, {amid} of them with pieces kept and others to come; {reports} audits reached their end, "
+        "{kills} kills, {amid} of them with pieces already kept; {reports} audits reached their end, "
         "{reports} reports identical to the byte; no kept piece judged again; no worker left",
     ),
     Attempt(
         "workers",
         "a worker killed amid its work, on this machine and on a Dask cluster; a job that kills every worker",
         "--soak tests/test_streaming.py -k 'dies or amid or kills_every'",
-        "killed {killed}; reports identical: nothing lost or counted twice; the deadly job is named",
+        "workers killed, {killed}; reports identical to the byte, nothing lost or counted twice; deadly job named",
     ),
     Attempt(
         "cut",

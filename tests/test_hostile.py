@@ -334,7 +334,7 @@ LONG_LINES = {
     "bundle/fills.csv": 1100,
     "zipline/orders.csv": 1100,
     "nautilus-events/order_events.jsonl": 1100,
-    "freqtrade/backtest-result-2026-01-05_00-00-00.json": 3100,
+    "freqtrade/backtest-result-2026-01-05_00-00-00.json": 2000,
 }
 """Files that end in a line of a gigabyte, and the MiB it may cost: a table is read whole, JSON as bytes and as text."""
 

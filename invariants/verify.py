@@ -48,18 +48,13 @@ def verify(simulator: str, json_path: Path | None, waivers_path: Path | None, st
     excused, wrong = _held(waivers_path, simulator)
     if json_path is not None:
         _clear(json_path)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "verify.json"
-        done = subprocess.run(  # noqa: S603 - this interpreter and our own suite
-            _pytest(simulator, path, options), env=_clean_environment(), check=False
-        )
-        text = path.read_bytes() if path.is_file() else None
+    pytest_code, text = _run(simulator, options)
     if json_path is not None and text is not None:
         from invariants.report.write import write_atomically  # noqa: PLC0415 - as in the command line
 
         write_atomically(json_path, text)
     told = None if text is None else json.loads(text)
-    code = exit_code(*without(excused, done.returncode, told), strict=strict)
+    code = exit_code(*without(excused, pytest_code, told), strict=strict)
     for law, waiver in excused.items():
         click.echo(f"{law}: waived until {waiver.expires}, {waiver.case} still fails: {waiver.reason}")
     for complaint in wrong:
@@ -109,6 +104,16 @@ def _held(path: Path | None, simulator: str) -> tuple[dict[str, Waiver], list[Co
     from invariants.waivers import held_cases, read_waivers, today  # noqa: PLC0415
 
     return ({}, []) if path is None else held_cases(read_waivers(path), simulator, still_failing, on=today())
+
+
+def _run(simulator: str, options: Mapping[str, Any]) -> tuple[int, bytes | None]:
+    """Run the suite: pytest's exit code, and the suite's JSON (None where it wrote none)."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "verify.json"
+        done = subprocess.run(  # noqa: S603 - this interpreter and our own suite
+            _pytest(simulator, path, options), env=_clean_environment(), check=False
+        )
+        return done.returncode, path.read_bytes() if path.is_file() else None
 
 
 def _pytest(simulator: str, json_path: Path, options: Mapping[str, Any]) -> list[str]:

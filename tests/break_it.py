@@ -81,7 +81,7 @@ ATTEMPTS = (
     ),
     Attempt(
         "disk",
-        "every command that writes: onto a full disk (a tmpfs with a page left), onto one that is read-only",
+        "13 ways of writing a file: onto a full disk (a tmpfs with a page left), onto one that is read-only",
         "--soak tests/test_hostile.py -k cannot_be_written",
         "{passed} of {passed} named in one line, exit code 2; {left} files left half-written",
     ),
@@ -113,7 +113,8 @@ ATTEMPTS = (
         "lines",
         "a single line of a gigabyte",
         "--soak tests/test_hostile.py -k gigabyte_costs",
-        "{passed} of {passed} refused; memory above that of a small input, and the limit: {grown}",
+        "{passed} of {passed} kinds of files refused; it cost at most {most_100} MiB (limit 100) in heads, markers, "
+        "cases and reports, {most_1100} MiB (limit 1100) in tables, {most_2000} MiB (limit 2000) in a freqtrade result",
     ),
     Attempt(
         "text",
@@ -202,8 +203,9 @@ def fuzzed(tables: Iterable[str], kinds: Iterable[str]) -> str:
 
 def machine() -> str:
     """What tried."""
+    kernel = platform.release().partition("-")[0]
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{os.cpu_count()} cores ({platform.machine()}), {python}, {platform.system()} {platform.release()}"
+    return f"{os.cpu_count()} cores ({platform.machine()}), {python}, {platform.system()} {kernel}"
 
 
 def rendered(text: str, made: Mapping[str, str]) -> str:

@@ -146,6 +146,16 @@ def test_ids_that_are_texts_and_come_twice(days: Path, tmp_path: Path) -> None:
     assert report_bytes(report) == in_memory(folder)
 
 
+def test_a_run_without_one_order_that_can_be_used(tmp_path: Path) -> None:
+    """All sizes are off the grid; the ids are texts, so their hashes are compared, of which there are none."""
+    folder = shutil.copytree(PARQUET, tmp_path / "run")
+    head = folder / "run.toml"
+    head.write_text(head.read_text().replace('lot_size = "0.01"', 'lot_size = "7"'))
+    report = audit_streamed(folder)
+    assert len([row for row in report.run.rejected if row.table == "orders"]) == 2
+    assert report_bytes(report) == in_memory(folder)
+
+
 def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
     fatal = tmp_path / "fatal"
     fatal.touch()

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -164,6 +165,10 @@ def clocks() -> Iterator[Hostile]:
     beyond = str(2**63).encode()
     yield Hostile("2262 in ns", "bundle", "fills.csv", first_cell(beyond), 1, "ns")
     yield Hostile("1677 in ns", "bundle", "fills.csv", first_cell(b"-" + beyond), 1, "ns")
+    huge = re.compile(rb'"open_timestamp": \d+')
+    name = "backtest-result-2026-01-05_00-00-00.json"
+    vast = lambda good: huge.sub(b'"open_timestamp": 17E67571260000', good, count=1)  # noqa: E731
+    yield Hostile("a timestamp of 67 billion digits", "freqtrade", name, vast, 1, "open_timestamp")
     for year, text in (("2300", "2300-01-01T00:00:00Z"), ("1600", "1600-01-01T00:00:00Z")):
         yield Hostile(
             f"{year} in a marker",

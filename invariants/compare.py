@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from invariants.outcome import Exit
 from invariants.report.as_text import COLOURS, clean
-from invariants.report.read import read_report
+from invariants.report.read import LARGEST_BYTES, read_report
 from simcore import InputError
 
 if TYPE_CHECKING:
@@ -144,7 +144,8 @@ class Comparison:
 def is_report(path: str | Path) -> bool:
     """Whether a file says that it is a report of ours; never raises."""
     try:
-        return Path(path).is_file() and _REPORT.search(Path(path).read_bytes()) is not None
+        small = Path(path).is_file() and Path(path).stat().st_size <= LARGEST_BYTES
+        return small and _REPORT.search(Path(path).read_bytes()) is not None
     except OSError:
         return False
 

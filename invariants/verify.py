@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Container, Iterator, Mapping
-from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from invariants.verdict import Verdict
+from simcore.errors import InputError
 
 if TYPE_CHECKING:
     from invariants.waivers import Complaint, Waiver
@@ -46,13 +46,15 @@ def verify(simulator: str, json_path: Path | None, waivers_path: Path | None, st
     SIMULATOR is package.module:function, path/to/file.py:function, 'cmd:./program --flags' or engine:NAME.
     """
     excused, wrong = _held(waivers_path, simulator)
-    with _report_path(json_path) as path:
-        path.unlink(missing_ok=True)
-        done = subprocess.run(  # noqa: S603 - this interpreter and our own suite
-            _pytest(simulator, path, options), env=_clean_environment(), check=False
-        )
-        told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-    code = exit_code(*without(excused, done.returncode, told), strict=strict)
+    if json_path is not None:
+        _clear(json_path)
+    pytest_code, text = _run(simulator, options)
+    if json_path is not None and text is not None:
+        from invariants.report.write import write_atomically  # noqa: PLC0415 - as in the command line
+
+        write_atomically(json_path, text)
+    told = None if text is None else json.loads(text)
+    code = exit_code(*without(excused, pytest_code, told), strict=strict)
     for law, waiver in excused.items():
         click.echo(f"{law}: waived until {waiver.expires}, {waiver.case} still fails: {waiver.reason}")
     for complaint in wrong:
@@ -104,6 +106,16 @@ def _held(path: Path | None, simulator: str) -> tuple[dict[str, Waiver], list[Co
     return ({}, []) if path is None else held_cases(read_waivers(path), simulator, still_failing, on=today())
 
 
+def _run(simulator: str, options: Mapping[str, Any]) -> tuple[int, bytes | None]:
+    """Run the suite: pytest's exit code, and the suite's JSON (None where it wrote none)."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "verify.json"
+        done = subprocess.run(  # noqa: S603 - this interpreter and our own suite
+            _pytest(simulator, path, options), env=_clean_environment(), check=False
+        )
+        return done.returncode, path.read_bytes() if path.is_file() else None
+
+
 def _pytest(simulator: str, json_path: Path, options: Mapping[str, Any]) -> list[str]:
     ini = Path(__file__).parent / "conformance" / "verify.ini"
     argv = [sys.executable, "-m", "pytest", "-c", str(ini), "--rootdir", str(Path.cwd()), "-q", "--no-header", "-rN"]
@@ -123,13 +135,13 @@ def _clean_environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k not in ("PYTEST_ADDOPTS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")}
 
 
-@contextmanager
-def _report_path(given: Path | None) -> Iterator[Path]:
-    if given is not None:
-        yield given
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder) / "verify.json"
+def _clear(path: Path) -> None:
+    """What an earlier call left must not be taken for the answer of this one. Raises ``InputError``."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        wanted = "a place that can be written"
+        raise InputError(file=str(path), field="file", got=error.strerror, wanted=wanted) from None
 
 
 def pages_on(simulator: str, told: Mapping[str, Any] | None) -> Iterator[str]:

@@ -39,7 +39,10 @@ def load(kind: str) -> Callable[[Path], object]:
     from invariants.cases import read_case
     from invariants.readers import READERS
     from invariants.readers.tape import read_tape
+    from invariants.report.read import read_report
+    from invariants.streaming.keeping import read_piece
     from invariants.waivers import read_waivers
+    from simcore import Rules
 
     readers = {reader.name.replace(".", ""): reader.read for reader in READERS}
     files: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -47,11 +50,27 @@ def load(kind: str) -> Callable[[Path], object]:
         "claims": (readers["claims"], "claims.toml"),
         "map": (readers["map"], "two-tables.toml"),
         "waivers": (read_waivers, "waivers.toml"),
+        "rules": (Rules.load, "my-engine.toml"),
+        "report": (read_report, "report.json"),
+        "piece": (read_piece, "piece-000000.json"),
         "tape": (read_tape, ""),
+        "bundle-streamed": (in_pieces, ""),
     }
     # bundle-parquet is the bundle in another form
     read, file = files.get(kind) or (readers[kind.partition("-")[0]], "")
     return lambda folder: read(folder / file)
+
+
+def in_pieces(folder: Path) -> object:
+    """The bundle in ``folder`` as it is judged from its files; None where that cannot be."""
+    from invariants.streaming import NotInPiecesError, audit_streamed, files
+
+    try:
+        return audit_streamed(folder, piece_rows=3)
+    except NotInPiecesError:
+        return None
+    finally:
+        files.forget()
 
 
 def place(folder: Path, names: list[str], data: bytes) -> Path:

@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,13 +121,18 @@ def left_behind(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("bad", HOSTILE, ids=str)
-def test_it_is_a_finding_in_time_and_nothing_stays_behind(bad: Hostile, tmp_path: Path) -> None:
+def test_it_is_a_finding_in_time_and_nothing_stays_behind(
+    bad: Hostile, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
     with closing(hostile(tmp_path, bad.body)) as simulator, pytest.raises(bad.failure, match=bad.says) as failed:
         simulator(ONE_FILL)
     assert failed.type is bad.failure
-    assert time.monotonic() - began < LIMITS.seconds + SLACK_SECONDS
-    assert left_behind(tmp_path) == []
+    seconds, left = time.monotonic() - began, left_behind(tmp_path)
+    for name, figure in (("contained", 1), ("most_seconds", round(seconds)), ("left", len(left))):
+        record_property(name, figure)
+    assert seconds < LIMITS.seconds + SLACK_SECONDS
+    assert left == []
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 * 1024
     assert len(failed.value.details) < 10_000
 
@@ -164,7 +170,9 @@ def test_a_mark_inside_a_mark_is_found_from_outside(monkeypatch: pytest.MonkeyPa
     assert offspring.living(outer) == []
 
 
-def test_nothing_reaches_the_terminal_of_the_suite(tmp_path: Path) -> None:
+def test_nothing_reaches_the_terminal_of_the_suite(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """The suite runs on a terminal of its own; the simulator has none, and all it says is quoted."""
     path = tmp_path / "theirs.py"
     path.write_text(
@@ -192,4 +200,5 @@ def test_nothing_reaches_the_terminal_of_the_suite(tmp_path: Path) -> None:
             break
     os.waitpid(pid, 0)
     os.close(terminal)
+    record_property("garbage", shown.count(b"GARBAGE"))
     assert shown == b"SimulatorCrashed it exited with code 3\r\n"

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,12 +25,16 @@ from click.testing import CliRunner
 from malformed_inputs import CASE, TABLES, write_bundle_by_hand
 
 from invariants.cli import main
+from invariants.readers import READERS, read_run
+from invariants.readers.bundle import write_bundle
 from invariants.readers.tables import LARGEST_LINE
 from simcore import InputError
 
 CORPUS = Path(__file__).resolve().parent.parent / "fixtures" / "corpus"
 DEEP = b"[" * 10**6
 MIB = 2**20
+Record = Callable[[str, object], None]
+only_on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process stands in /proc")
 MORE_MIB = 400
 """What a hostile input may cost above a plain one."""
 
@@ -160,6 +165,10 @@ def clocks() -> Iterator[Hostile]:
     beyond = str(2**63).encode()
     yield Hostile("2262 in ns", "bundle", "fills.csv", first_cell(beyond), 1, "ns")
     yield Hostile("1677 in ns", "bundle", "fills.csv", first_cell(b"-" + beyond), 1, "ns")
+    huge = re.compile(rb'"open_timestamp": \d+')
+    name = "backtest-result-2026-01-05_00-00-00.json"
+    vast = lambda good: huge.sub(b'"open_timestamp": 17E67571260000', good, count=1)  # noqa: E731
+    yield Hostile("a timestamp of 67 billion digits", "freqtrade", name, vast, 1, "open_timestamp")
     for year, text in (("2300", "2300-01-01T00:00:00Z"), ("1600", "1600-01-01T00:00:00Z")):
         yield Hostile(
             f"{year} in a marker",
@@ -189,7 +198,9 @@ def clocks() -> Iterator[Hostile]:
         )
 
 
-HOSTILE = [*bombs(), *deep(), *bytes_that_are_no_text(), *clocks()]
+FAMILIES = {"bomb": bombs, "deep": deep, "text": bytes_that_are_no_text, "clock": clocks}
+HOSTILE = [bad for family in FAMILIES.values() for bad in family()]
+NAMES = [f"{family}: {bad}" for family, made in FAMILIES.items() for bad in made()]
 
 
 def command_of(bad: Hostile, folder: Path) -> list[str]:
@@ -207,7 +218,7 @@ def is_one_named_line(output: str, file: str, row: int | None, field: str) -> No
     assert len(line) < 1500
 
 
-@pytest.mark.parametrize("bad", HOSTILE, ids=str)
+@pytest.mark.parametrize("bad", HOSTILE, ids=NAMES)
 def test_it_is_refused_in_one_line_with_its_place(bad: Hostile, tmp_path: Path) -> None:
     said = CliRunner().invoke(main, command_of(bad, tmp_path))
     assert (said.exit_code, "Traceback" in said.output) == (2, False), said.output
@@ -216,37 +227,71 @@ def test_it_is_refused_in_one_line_with_its_place(bad: Hostile, tmp_path: Path) 
 
 
 PEAK = """
-import resource, sys
+import json, re, sys
+from pathlib import Path
 from click.testing import CliRunner
 from invariants.cli import main
-for at in range(1, len(sys.argv)):
-    code = CliRunner().invoke(main, sys.argv[at].split("|")).exit_code
-    print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+for command in json.load(sys.stdin):
+    said = CliRunner().invoke(main, command)
+    [peak] = re.findall(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())
+    print(json.dumps([said.exit_code, said.output, int(peak) // 1024]))
 """
 
 
-def peaks(commands: list[list[str]]) -> list[tuple[int, int]]:
-    """The exit code of each command, and the peak in MiB of one process that runs them all, after each."""
-    arguments = ["|".join(command) for command in commands]
-    done = subprocess.run([sys.executable, "-c", PEAK, *arguments], capture_output=True, text=True, check=True)
-    return [(int(code), int(peak)) for code, peak in map(str.split, done.stdout.splitlines())]
+def peaks(commands: list[list[str]]) -> list[tuple[int, str, int]]:
+    """What each command said, its exit code, and the peak in MiB of one process that runs them all, after each.
+
+    Not ``ru_maxrss``: that begins with what the process that started it had.
+    """
+    told = json.dumps(commands)
+    done = subprocess.run([sys.executable, "-c", PEAK], input=told, capture_output=True, text=True, check=True)
+    return [(code, said, peak) for code, said, peak in map(json.loads, done.stdout.splitlines())]
 
 
-def test_memory_stays_bounded_over_all_of_them(tmp_path: Path) -> None:
+@only_on_linux
+def test_memory_stays_bounded_over_all_of_them(tmp_path: Path, record_property: Record) -> None:
     commands = [["audit", str(write_bundle_by_hand(tmp_path / "fine"))]]
     for number, bad in enumerate(HOSTILE):
         (tmp_path / str(number)).mkdir()
         commands.append(command_of(bad, tmp_path / str(number)))
-    (_, plain), *hostile = peaks(commands)
-    grown = {str(bad): after - plain for bad, (_, after) in zip(HOSTILE, hostile, strict=True)}
-    assert {code for code, _ in hostile} == {2}
+    (_, _, plain), *hostile = peaks(commands)
+    grown = {str(bad): after - plain for bad, (_, _, after) in zip(HOSTILE, hostile, strict=True)}
+    assert {code for code, _, _ in hostile} == {2}
     assert max(grown.values()) < MORE_MIB, grown
+    for name, figure in (("inputs", len(grown)), ("grown", max(grown.values())), ("limit", MORE_MIB)):
+        record_property(name, figure)
 
 
+BOMBED = {
+    "fills.csv.gz": "bundle",
+    "order_events.jsonl.gz": "nautilus-events",
+    "orders.csv.gz": "zipline",
+    "markers.jsonl.gz": "markers",
+}
+
+
+@only_on_linux
+@pytest.mark.soak
+@pytest.mark.parametrize("file", BOMBED)
+def test_a_bomb_of_ten_gibibytes_is_not_unpacked(file: str, tmp_path: Path, record_property: Record) -> None:
+    """Ten megabytes of gzip, the good lines first, so that the bomb must be begun."""
+    part = packed(b"\n".join([b" " * 1000] * 70_000))
+    parts = 10 * 2**30 // 70_000_000 + 1
+    bad = Hostile("bomb", BOMBED[file], file, lambda good: packed(good) + part * parts, None, "file")
+    commands = [["audit", str(write_bundle_by_hand(tmp_path / "fine"))], command_of(bad, tmp_path)]
+    (_, _, plain), (code, said, peak) = peaks(commands)
+    assert code == 2, said
+    is_one_named_line(said, file, None, "file")
+    assert peak - plain < 1500
+    record_property("most_grown", peak - plain)
+    record_property("most_packed", len(part) * parts)
+
+
+@pytest.mark.parametrize("pieces", [[], ["--workers", "1"]], ids=["whole", "pieces"])
 @pytest.mark.parametrize("cut", range(1, 20))
-def test_parquet_cut_anywhere_is_refused(cut: int, tmp_path: Path) -> None:
+def test_parquet_cut_anywhere_is_refused(cut: int, pieces: list[str], tmp_path: Path) -> None:
     bad = Hostile("cut", "bundle-parquet", "fills.parquet", lambda g: g[: len(g) * cut // 20], None, "file")
-    said = CliRunner().invoke(main, command_of(bad, tmp_path))
+    said = CliRunner().invoke(main, [*command_of(bad, tmp_path), *pieces])
     assert said.exit_code == 2
     is_one_named_line(said.output, "fills.parquet", None, "file")
 
@@ -264,7 +309,8 @@ def test_a_byte_order_mark_and_times_before_1970_are_read(tmp_path: Path) -> Non
     assert json.loads((tmp_path / "report.json").read_bytes())
 
 
-def test_deep_answers_and_reports_are_refused(tmp_path: Path) -> None:
+def test_deep_answers_and_reports_are_refused(tmp_path: Path, record_property: Record) -> None:
+    record_property("levels", len(DEEP))
     (tmp_path / "before.json").write_bytes(DEEP)
     fine = str(write_bundle_by_hand(tmp_path / "fine"))
     said = CliRunner().invoke(main, ["audit", fine, "--baseline", str(tmp_path / "before.json")])
@@ -279,20 +325,59 @@ def test_deep_answers_and_reports_are_refused(tmp_path: Path) -> None:
     assert len(said.output) < 5000
 
 
+LONG_LINES = {
+    "markers/markers.jsonl": 100,
+    "markers/backtest.json": 100,
+    "hftbacktest/meta.json": 100,
+    "bundle/run.toml": 100,
+    "bundle-parquet/run.toml": 100,
+    "claims/claims.toml": 100,
+    "rules/my-engine.toml": 100,
+    "waivers/waivers.toml": 100,
+    "report/report.json": 100,
+    "case/good.case.json": 100,
+    "bundle/fills.csv": 1100,
+    "zipline/orders.csv": 1100,
+    "nautilus-events/order_events.jsonl": 1100,
+    "freqtrade/backtest-result-2026-01-05_00-00-00.json": 2000,
+}
+"""Files that end in a line of a gigabyte, and the MiB it may cost: a table is read whole, JSON as bytes and as text."""
+
+
+def judging(path: Path, fine: Path) -> list[str]:
+    """The command that reads this file of the corpus."""
+    simulator = ["--simulator", "simcore:simulate"]
+    return {
+        "case": ["replay", str(path), *simulator],
+        "claims": ["audit", str(path)],
+        "rules": ["audit", str(fine), "--rules", str(path)],
+        "report": ["audit", str(fine), "--baseline", str(path)],
+        "waivers": ["audit", str(fine), "--waivers", str(path)],
+        "bundle-parquet": ["audit", str(path.parent), "--workers", "1"],
+    }.get(path.parent.name, ["audit", str(path.parent)])
+
+
+@only_on_linux
 @pytest.mark.soak
-@pytest.mark.parametrize("file", ["markers.jsonl", "fills.csv", "order_events.jsonl", "backtest.json", "run.toml"])
-def test_a_line_of_a_gigabyte_costs_no_more_than_its_bytes(file: str, tmp_path: Path) -> None:
-    seeds = {"fills.csv": "bundle", "run.toml": "bundle", "order_events.jsonl": "nautilus-events"}.get(file, "markers")
-    shutil.copytree(CORPUS / seeds, tmp_path / "run")
-    with (tmp_path / "run" / file).open("r+b") as stream:
+@pytest.mark.parametrize("file", LONG_LINES)
+def test_a_line_of_a_gigabyte_costs_no_more_than_its_bytes(file: str, tmp_path: Path, record_property: Record) -> None:
+    path = tmp_path / file
+    shutil.copytree(CORPUS / path.parent.name, path.parent)
+    with path.open("r+b") as stream:
         stream.seek(0, os.SEEK_END)
         stream.write(b"[")
         for _ in range(1000):
             stream.write(b"x" * 10**6)
-    fine = str(write_bundle_by_hand(tmp_path / "fine"))
-    (_, plain), (code, peak) = peaks([["audit", fine], ["audit", str(tmp_path / "run")]])
-    assert code == 2
-    assert peak - plain < {"fills.csv": 1100, "order_events.jsonl": 1100}.get(file, 100)
+    fine = write_bundle_by_hand(tmp_path / "fine")
+    (_, _, plain), (code, said, peak) = peaks([["audit", str(fine)], judging(path, fine)])
+    path.unlink()
+    assert code == 2, said
+    [line] = said.splitlines()
+    assert path.name in line
+    assert ", wanted " in line
+    assert len(line) < 1500
+    record_property(f"most_{LONG_LINES[file]}", peak - plain)
+    assert peak - plain < LONG_LINES[file]
 
 
 def test_more_than_a_gigabyte_of_text_is_refused_unread(tmp_path: Path) -> None:
@@ -329,25 +414,41 @@ OUTPUTS = {
     "--sarif": ["audit", "RUN", "--sarif", "OUT/report.sarif"],
     "--summary-file": ["audit", "RUN", "--summary-file", "OUT/summary.md"],
     "several": ["audit", "RUN", "RUN", "--json", "OUT/reports"],
+    "--resume": ["audit", "RUN/parquet", "--resume", "OUT/kept"],
+    "diagnose": ["diagnose", "RUN", "--json", "OUT/diagnosis.json"],
+    "diagnose --html": ["diagnose", "RUN", "--html", "OUT/diagnosis.html"],
+    "verify": ["verify", "simcore:simulate", "--examples", "1", "-n", "0", "--json", "OUT/verified.json"],
+    "compare": ["compare", "RUN", "RUN", "--json", "OUT/compared.json"],
     "convert": ["convert", "RUN", "--out", "OUT/run"],
     "simulate": ["simulate", "RUN/tape.csv", "--out", "OUT/run"],
     "demo": ["demo", "--out", "OUT/demo"],
 }
 
 
-@pytest.mark.parametrize("output", OUTPUTS)
-def test_a_place_that_cannot_be_written_is_named_and_left_clean(output: str, nowhere: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "output", [pytest.param(name, marks=[pytest.mark.soak] if name == "verify" else []) for name in OUTPUTS]
+)
+def test_a_place_that_cannot_be_written_is_named_and_left_clean(
+    output: str, nowhere: Path, tmp_path: Path, record_property: Record
+) -> None:
     run = write_bundle_by_hand(tmp_path / "run")
-    if output == "--summary-file":  # it would fit into the last page
+    if output in ("--summary-file", "--resume"):  # it would fit into the last page
         for number in range(2000):
             with (run / "fills.csv").open("a") as fills:
                 fills.write(f"{10**18 + number},unknown-{number},1,100,0.02,,,\n")
+    write_bundle(read_run(run), run / "parquet")
     command = [word.replace("RUN", str(run)).replace("OUT", str(nowhere)) for word in OUTPUTS[output]]
     said = CliRunner().invoke(main, command)
     assert (said.exit_code, "Traceback" in said.output) == (2, False), said.output
     line = next(line for line in said.output.splitlines() if str(nowhere) in line)
     assert ": got 'No space left on device', wanted " in line or ": got 'Read-only file system', wanted " in line
-    assert [path for path in nowhere.rglob("*") if path.is_file()] == [nowhere / "filler"]
+    left = [path for path in nowhere.rglob("*") if path.is_file() and path.name != "filler"]
+    record_property("left", len(left))
+    assert not left
+
+
+def test_every_reader_is_fuzzed() -> None:
+    assert {reader.name.replace(".", "") for reader in READERS} <= set(fuzz.kinds())
 
 
 @pytest.mark.parametrize("kind", fuzz.kinds())

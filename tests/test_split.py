@@ -385,15 +385,19 @@ def _made(maker: str, scenario: Scenario, subject: Any, falsify: Callable[[Run],
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
-def test_pieces_say_what_the_whole_says(law: Law) -> None:
+def test_pieces_say_what_the_whole_says(law: Law, record_property: Callable[[str, object], None]) -> None:
+    seen = []
+
     @settings(max_examples=25, **QUIET)
     @given(splits(law))
     def holds(drawn: Split) -> None:
         whole = law.judge(drawn.run, max_findings=ALL)
         told = [judge(piece, laws=[law], max_findings=ALL) for piece in split(drawn.run, drawn.cuts_ns)]
         assert merge(told, laws=[law], max_findings=ALL)[law.name] == whole
+        seen.append(drawn)
 
     holds()
+    record_property("runs", len(seen))
 
 
 def in_pieces(run: Run, cuts_ns: list[int], *, max_findings: int = 50) -> Report:

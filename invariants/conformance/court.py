@@ -19,6 +19,7 @@ from invariants.conformance.trial import Trial
 from invariants.drivers import SimulatorFailed, load_simulator
 from invariants.drivers.declared import rules_of
 from invariants.relations import RelationBroken
+from invariants.report.write import write_atomically
 from invariants.verdict import LawBroken, Verdict
 from simcore import InputError, Scenario, simulate
 
@@ -120,7 +121,7 @@ class Court:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         path = self._config.getoption("--fillproof-json")
         if path is not None:
-            Path(path).write_text(json.dumps(self._summary().to_dict(), indent=2) + "\n", encoding="utf-8")
+            write_atomically(path, (json.dumps(self._summary().to_dict(), indent=2) + "\n").encode())
 
     @pytest.hookimpl
     def pytest_unconfigure(self) -> None:

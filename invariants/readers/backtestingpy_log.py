@@ -60,7 +60,7 @@ class Table:
     def whole(self, name: str, at: int) -> int:
         """The whole number in a cell."""
         value = self.number(name, at)
-        if value != int(value):
+        if not -(2**63) <= value <= 2**63 or value != int(value):
             raise self.refused(name, at, "a whole number")
         return int(value)
 

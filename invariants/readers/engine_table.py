@@ -97,7 +97,7 @@ class EngineTable:
             number = None if value is None or isinstance(value, bool) else number_of(value)
         except ValueError:
             number = None
-        if number is None or number != int(number) or abs(number) > 2**53:
+        if number is None or not -(2**53) <= number <= 2**53 or number != int(number):
             raise self.refused(name, row, value, "a whole number")
         return int(number)
 

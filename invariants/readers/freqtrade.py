@@ -325,7 +325,8 @@ class _Values:
 
     def ns(self, name: str) -> int:
         value = self.given.get(name)
-        if isinstance(value, Decimal) and value == value.to_integral_value():
+        # bounded first: 1e999999999 is a whole number of a gigabyte
+        if isinstance(value, Decimal) and 0 <= value <= INT64_MAX and value == value.to_integral_value():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= INT64_MAX // 10**6:
             raise self.refused(name, "whole milliseconds since 1970")

@@ -451,7 +451,7 @@ class _Times:
             raise self.cells.refuse(at, "a time") from None
         if self.plan.time_unit is None and abs(number) < EARLIEST_NS:
             raise self.cells.refuse(at, f"whole nanoseconds; else the {self.plan.table}.time_unit, s, ms or us")
-        if number != int(number) or abs(number) > INT64_MAX:
+        if not -INT64_MAX <= number <= INT64_MAX or number != int(number):
             raise self.cells.refuse(at, "whole nanoseconds (int64)")
         return int(number)
 

@@ -13,6 +13,7 @@ from typing import Any
 from invariants.strictjson import parse
 from simcore import InputError
 
+LARGEST_BYTES = 2**28
 _SEVERITY = ("not applicable", "pass", "unknown", "fail")
 
 
@@ -36,6 +37,9 @@ def read_report(path: str | Path) -> dict[str, Any]:
 
 def _read(file: str) -> bytes:
     try:
+        size = Path(file).stat().st_size
+        if size > LARGEST_BYTES:
+            raise InputError(file=file, field="file", got=f"{size} bytes", wanted=f"at most {LARGEST_BYTES} bytes")
         return Path(file).read_bytes()
     except OSError as error:
         raise InputError(file=file, field="file", got=error.strerror, wanted="a readable report") from None

@@ -23,6 +23,7 @@ from invariants.readers.sources import without_secrets
 from invariants.readers.tables import SUFFIXES, check_rows, frame_of_arrow, not_parquet, quoted_in
 from simcore import InputError
 from simcore.frames import Sheet
+from simcore.rules import LARGEST_BYTES
 from simcore.run import Ints
 
 BATCH_ROWS = 2**15
@@ -156,9 +157,13 @@ def sha256_of_all(paths: Iterable[str]) -> dict[str, str]:
 
 
 def read_bytes(path: str) -> bytes:
-    """A small file, whole. Raises ``InputError``."""
+    """A file in TOML, whole. Raises ``InputError``."""
     with opened(path) as file:
-        return file.read()
+        data = file.read(LARGEST_BYTES + 1)
+    if len(data) > LARGEST_BYTES:
+        got = f"more than {LARGEST_BYTES} bytes"
+        raise InputError(file=path, field="file", got=got, wanted=f"at most {LARGEST_BYTES} bytes")
+    return data
 
 
 def tables_in(folder: str) -> dict[str, str]:

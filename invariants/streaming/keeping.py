@@ -41,7 +41,7 @@ class Kept:
         if self.folder is not None:
             _made(self.folder)
             for file in sorted(self.folder.glob("piece-*.json")):
-                self.add(_judged_of(json.loads(file.read_bytes())))
+                self.add(read_piece(file))
 
     def __contains__(self, number: int) -> bool:
         return number in self._judged
@@ -66,6 +66,15 @@ def keep(judged: Judged, folder: Path | None) -> None:
     file = folder / f"piece-{judged.report.number:06}.json"
     if not file.exists():
         write_atomically(file, json.dumps(_plain(judged), separators=(",", ":")).encode())
+
+
+def read_piece(file: Path) -> Judged:
+    """A piece as it was kept. Raises ``InputError``: nobody but an audit writes there, and never half a piece."""
+    try:
+        return _judged_of(json.loads(file.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        got, wanted = f"{type(error).__name__}: {error}", "a piece as an audit kept it: remove this file"
+        raise InputError(file=str(file), field="--resume", got=got[:200], wanted=wanted) from None
 
 
 def _made(folder: Path) -> None:

@@ -317,5 +317,5 @@ def _alike(file: TableFile, shelf: str, number: int, rounds: int) -> Ints:
     by_hash = np.argsort(hashes, kind="stable")
     hashes = hashes[by_hash]
     same = hashes[1:] == hashes[:-1]
-    alike = np.append(same, False) | np.insert(same, 0, False)
+    alike = (np.append(same, False) | np.insert(same, 0, False))[: len(rows)]  # there may be no rows
     return np.asarray(rows[by_hash][alike], dtype=np.int64)

@@ -19,6 +19,7 @@ else is loaded, however wrong: that is what the laws judge.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from decimal import Decimal, localcontext
@@ -54,8 +55,9 @@ class Sheet:
         if not isinstance(frame, pa.Table) and not isinstance(frame, pd.DataFrame):
             raise InputError(file=file, field=table, got=type(frame).__name__, wanted="a pandas DataFrame")
         self.names = list(frame.column_names if isinstance(frame, pa.Table) else frame.columns)
-        for name in pd.Index(self.names)[pd.Index(self.names).duplicated()][:1]:
-            raise InputError(file=file, field=str(name), got="the column twice", wanted="one column of that name")
+        if len(set(self.names)) < len(self.names):
+            twice = next(name for name, count in Counter(self.names).items() if count > 1)
+            raise InputError(file=file, field=str(twice), got="the column twice", wanted="one column of that name")
         self.frame, self.table, self.file = frame, table, file
         self.rows: Ints = np.arange(skipped + 1, skipped + len(frame) + 1, dtype=np.int64)
         self.skipped = skipped

@@ -53,8 +53,18 @@ class Part:
 
 
 def taken(table: _Table, rows: _Rows | Mask) -> _Table:
-    """Some rows of a table."""
-    return replace(table, **{f.name: getattr(table, f.name)[rows] for f in fields(table)})
+    """Some rows of a table; no copy of them where they stand together."""
+    which = as_range(rows)
+    return replace(table, **{f.name: getattr(table, f.name)[which] for f in fields(table)})
+
+
+def as_range(rows: Any) -> Any:
+    """Row numbers that stand together, in their order, as a slice; other rows, masks and slices as they are."""
+    if isinstance(rows, slice) or rows.dtype == np.bool_ or not len(rows) or rows[0] < 0:
+        return rows
+    if rows[-1] - rows[0] + 1 != len(rows) or (np.diff(rows) != 1).any():
+        return rows
+    return slice(int(rows[0]), int(rows[-1]) + 1)
 
 
 def joined(tables: Sequence[_Table]) -> _Table:

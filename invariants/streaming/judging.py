@@ -33,7 +33,7 @@ def judge_stretch(brief: Brief, tasks: Sequence[Task], folder: Path | None = Non
     for task in tasks:
         judged.append(_judged(brief, task, desks))
         keep(judged[-1], folder)
-        pa.default_memory_pool().release_unused()
+    pa.default_memory_pool().release_unused()
     return judged
 
 
@@ -67,10 +67,7 @@ class Desk:
         for task in self._tasks:
             mine = _among(place, *task.rows_in(self._file.table, first, first + count))
             if len(mine):
-                # own rows stand together: where it is only them, nothing is copied
-                together = len(mine) == mine[-1] - mine[0] + 1
-                which = slice(mine[0], mine[-1] + 1) if together else mine
-                self._waiting[task.number].append(taken(columns, which))
+                self._waiting[task.number].append(taken(columns, mine))
 
 
 def _among(rows: Ints, own: slice, more: Ints) -> Ints:

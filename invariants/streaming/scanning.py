@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from invariants.readers.tables import frame_of_arrow
-from invariants.splitting.carrying import spans_of, taken
+from invariants.splitting.carrying import as_range, spans_of, taken
 from invariants.streaming.files import TableFile
 from simcore import Instrument, Run
 from simcore.frames import Sheet, orders_of, tops_of, trades_of
@@ -243,6 +243,7 @@ def _tape_times(sheet: Sheet, first: int, kept: Ints, run: Run, cuts_ns: Ints) -
 
 def _orders_times(sheet: Sheet, first: int, kept: Ints, run: Run, cuts_ns: Ints) -> Times:
     count, end = len(kept), first + len(sheet.frame)
+    which = as_range(kept)  # mostly all of them
     sizes = np.full(len(sheet.frame), _HUGE)
     if sheet.has("size"):
         sizes = sheet.counts("size", Step.of(run.instrument.lot_size, "lot_size"))
@@ -251,12 +252,12 @@ def _orders_times(sheet: Sheet, first: int, kept: Ints, run: Run, cuts_ns: Ints)
         order_id=np.broadcast_to(objects([None]), count),
         side=some,
         price_ticks=some,
-        size_lots=sizes[kept],
-        submit_ns=sheet.ints("submit_ns")[kept],
-        live_ns=sheet.maybe("live_ns")[kept],
-        cancel_ns=sheet.maybe("cancel_ns")[kept],
-        end_ns=sheet.maybe("end_ns")[kept],
-        end=sheet.ends()[kept],
+        size_lots=sizes[which],
+        submit_ns=sheet.ints("submit_ns")[which],
+        live_ns=sheet.maybe("live_ns")[which],
+        cancel_ns=sheet.maybe("cancel_ns")[which],
+        end_ns=sheet.maybe("end_ns")[which],
+        end=sheet.ends()[which],
         row=some,
     )
     submit_ns = orders.submit_ns

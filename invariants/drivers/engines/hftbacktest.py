@@ -60,7 +60,7 @@ class Replay:
         self._instants = sorted({event["ns"] for event in (*self._tape, *self._actions)})
         # the engine keeps the address of this array and nothing else: freed too early, it reads what is there then
         self._data = np.array(_rows(self._tape, self._instants), dtype=event_dtype)
-        self._engine = HashMapMarketDepthBacktest([_asset(self._data, scenario["rules"], variant)])
+        self._engine = HashMapMarketDepthBacktest([asset_of(self._data, scenario["rules"], variant)])
         self._engine.elapse(0)  # to the first event: the clock runs from there
         self._submits: list[Values] = []
         self._left: list[int] = []
@@ -115,7 +115,8 @@ class Replay:
                 _check(self._engine.cancel(0, number, False), "cancel")
 
 
-def _asset(data: Any, rules: Values, variant: str) -> Any:
+def asset_of(data: Any, rules: Values, variant: str) -> Any:
+    """The instrument: one tick, one lot, the rules' latency and fee, the exchange model of the variant."""
     rate = float(rules["fee_rate"])
     asset = BacktestAsset().data([data]).linear_asset(1.0).tick_size(1.0).lot_size(1.0)
     asset = asset.constant_order_latency(rules["cancel_latency_ns"], 0)
@@ -126,16 +127,17 @@ def _asset(data: Any, rules: Values, variant: str) -> Any:
 def _rows(tape: list[Values], instants: list[int]) -> list[tuple[Any, ...]]:
     """The tape as the engine's events; before it one that does nothing, behind it one that is not reached."""
     first, last = (instants[0], instants[-1]) if instants else (0, 0)
-    rows = [_row(DEPTH_CLEAR_EVENT, first - 1, 0, 0)]
+    rows = [row_of(DEPTH_CLEAR_EVENT, first - 1, 0, 0)]
     for event in tape:
         if event["type"] != "trade":
             raise ValueError("tops of book are not driven")
         kind = TRADE_EVENT | {"buy": BUY_EVENT, "sell": SELL_EVENT}[event["aggressor"]]
-        rows.append(_row(kind, event["ns"], event["price_ticks"], event["size_lots"]))
-    return [*rows, _row(DEPTH_CLEAR_EVENT, last + 1, 0, 0)]
+        rows.append(row_of(kind, event["ns"], event["price_ticks"], event["size_lots"]))
+    return [*rows, row_of(DEPTH_CLEAR_EVENT, last + 1, 0, 0)]
 
 
-def _row(kind: int, ns: int, price: int, size: int) -> tuple[Any, ...]:
+def row_of(kind: int, ns: int, price: int, size: int) -> tuple[Any, ...]:
+    """One event of the engine's, at the exchange and here at once."""
     return (kind | EXCH_EVENT | LOCAL_EVENT, ns + LATER_NS, ns + LATER_NS, float(price), float(size), 0, 0, 0.0)
 
 

@@ -7,6 +7,8 @@ The suite's driver asks after every instant instead, from Python. An order fills
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import numpy as np
@@ -15,15 +17,12 @@ from hftbacktest import (  # type: ignore[import-not-found,import-untyped,unused
     FILLED,
     GTC,
     LIMIT,
-    BacktestAsset,
     HashMapMarketDepthBacktest,
 )
 from hftbacktest.types import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
     BUY_EVENT,
     DEPTH_CLEAR_EVENT,
     DEPTH_EVENT,
-    EXCH_EVENT,
-    LOCAL_EVENT,
     SELL_EVENT,
     TRADE_EVENT,
     event_dtype,
@@ -32,8 +31,9 @@ from numba import njit  # type: ignore[import-not-found,import-untyped,unused-ig
 
 Values = dict[str, Any]
 
-LATER_NS = 1_000_000_000
-"""Added to all times: the engine's clock begins at its first event, and an action may come before all others."""
+# by path, as the file is called like the engine and must not stand in its way
+_DRIVER = run_path(str(Path(__file__).parents[3] / "invariants" / "drivers" / "engines" / "hftbacktest.py"))
+LATER_NS, asset_of, row_of = (_DRIVER[name] for name in ("LATER_NS", "asset_of", "row_of"))
 
 CANCEL, SUBMIT_BUY, SUBMIT_SELL = 0, 1, -1
 
@@ -48,7 +48,7 @@ def load(scenario: Values) -> Callable[[], list[Values]]:
     data = np.array(_rows(scenario), dtype=event_dtype)
     actions = np.array(_actions(scenario["actions"]), dtype=np.int64).reshape(-1, 5)
     names = [action["order_id"] for action in scenario["actions"] if action["type"] == "submit"]
-    engine = HashMapMarketDepthBacktest([_asset(data, scenario["rules"])])
+    engine = HashMapMarketDepthBacktest([asset_of(data, scenario["rules"], "nopartial")])
 
     def run() -> list[Values]:
         # the engine keeps the address of the data and nothing else: they must live until here
@@ -111,32 +111,20 @@ def _actions(actions: list[Values]) -> list[tuple[int, ...]]:
     return rows
 
 
-def _asset(data: Any, rules: Values) -> Any:
-    rate = float(rules["fee_rate"])
-    asset = BacktestAsset().data([data]).linear_asset(1.0).tick_size(1.0).lot_size(1.0)
-    asset = asset.constant_order_latency(rules["cancel_latency_ns"], 0)
-    asset = asset.risk_adverse_queue_model().trading_value_fee_model(rate, rate)
-    return asset.no_partial_fill_exchange()
-
-
 def _rows(scenario: Values) -> list[tuple[Any, ...]]:
     """The tape as the engine's events; before it one that does nothing, behind it one that is not reached."""
     instants = [event["ns"] for event in (*scenario["tape"], *scenario["actions"])]
-    rows = [_row(DEPTH_CLEAR_EVENT, min(instants, default=0) - 1, 0, 0)]
+    rows = [row_of(DEPTH_CLEAR_EVENT, min(instants, default=0) - 1, 0, 0)]
     best = {BUY_EVENT: 0, SELL_EVENT: 0}
     for event in scenario["tape"]:
         if event["type"] == "trade":
             kind = TRADE_EVENT | {"buy": BUY_EVENT, "sell": SELL_EVENT}[event["aggressor"]]
-            rows.append(_row(kind, event["ns"], event["price_ticks"], event["size_lots"]))
+            rows.append(row_of(kind, event["ns"], event["price_ticks"], event["size_lots"]))
             continue
         for side, name in ((BUY_EVENT, "bid"), (SELL_EVENT, "ask")):
             price = event[f"{name}_ticks"]
             if best[side] not in (0, price):
-                rows.append(_row(DEPTH_EVENT | side, event["ns"], best[side], 0))
-            rows.append(_row(DEPTH_EVENT | side, event["ns"], price, event[f"{name}_lots"]))
+                rows.append(row_of(DEPTH_EVENT | side, event["ns"], best[side], 0))
+            rows.append(row_of(DEPTH_EVENT | side, event["ns"], price, event[f"{name}_lots"]))
             best[side] = price
-    return [*rows, _row(DEPTH_CLEAR_EVENT, max(instants, default=0) + 1, 0, 0)]
-
-
-def _row(kind: int, ns: int, price: int, size: int) -> tuple[Any, ...]:
-    return (kind | EXCH_EVENT | LOCAL_EVENT, ns + LATER_NS, ns + LATER_NS, float(price), float(size), 0, 0, 0.0)
+    return [*rows, row_of(DEPTH_CLEAR_EVENT, max(instants, default=0) + 1, 0, 0)]

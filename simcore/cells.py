@@ -1,7 +1,7 @@
 """One column of a table as it came, and its exact conversion to the columns of a ``Run``.
 
 Everything a table can be made of arrives here (numpy, pandas and Arrow dtypes, Python objects,
-decimals, text), and leaves as int64 or as an object array. A cell that cannot be read raises
+decimals, text), and leaves as integers or as an object array. A cell that cannot be read raises
 ``InputError`` with its row; a number that no column of counts can hold is handed back as bad.
 """
 
@@ -287,19 +287,18 @@ def _int_of(value: int | str) -> int:
     return number
 
 
-def words(cells: Cells, known: Mapping[Any, T], *, wanted: str, nullable: bool = False) -> npt.NDArray[np.object_]:
-    """Words of a small vocabulary, in any case; ``known[None]`` where null."""
+def words(cells: Cells, known: Mapping[Any, int], *, wanted: str, nullable: bool = False) -> Ints:
+    """Words of a small vocabulary, in any case, as what they stand for; ``known[None]`` where null."""
 
-    def look_up(value: int | str) -> T:
+    def look_up(value: int | str) -> int:
         key = value.strip().casefold() if isinstance(value, str) else value
         if key not in known:
             raise ValueError(value)
         return known[key]
 
     distinct, which = _distinct(cells)
-    return _object_array(
-        _each(distinct, look_up, types=(int, str), wanted=wanted, null=known.get(None), nullable=nullable)
-    )[which]
+    meant = _each(distinct, look_up, types=(int, str), wanted=wanted, null=known.get(None), nullable=nullable)
+    return np.array(meant, dtype=np.int64)[which]
 
 
 def _distinct(cells: Cells) -> tuple[Cells, Ints]:
@@ -337,8 +336,8 @@ _FEW = 1000
 """Sides and aggressors are few; where a column has more values than this, one of them is wrong."""
 
 
-def names(cells: Cells) -> npt.NDArray[np.object_]:
-    """Ids: ints or texts, none missing."""
+def names(cells: Cells) -> Ints | npt.NDArray[np.object_]:
+    """Ids: ints or texts, none missing; int64 where the table has them so."""
 
     def same(value: int | str) -> int | str:
         if value == "":
@@ -346,7 +345,7 @@ def names(cells: Cells) -> npt.NDArray[np.object_]:
         return value
 
     if cells.kind == "int" and not cells.null.any():
-        return cells.values.astype(np.object_)
+        return np.asarray(cells.values, dtype=np.int64)
     return _object_array(_each(cells, same, types=(int, str), wanted="an id: an int or a text"))
 
 

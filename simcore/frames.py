@@ -34,12 +34,27 @@ from simcore.cells import Bad, Cells, cells_of
 from simcore.errors import InputError
 from simcore.grid import Ints, Step
 from simcore.rules import DIALS, Rules
-from simcore.run import ABSENT, ENDS, PROVENANCES, Fills, Objects, Orders, Positions, Rejected, Run, Tops, Trades
+from simcore.run import (
+    ABSENT,
+    ENDS,
+    PROVENANCES,
+    Ends,
+    EndState,
+    Fills,
+    Ids,
+    Objects,
+    Orders,
+    Positions,
+    Rejected,
+    Run,
+    Tops,
+    Trades,
+)
 from simcore.units import EXACT, Instrument, decimal_of
 
 SIDES: dict[Any, int] = {1: 1, -1: -1, "buy": 1, "sell": -1, "b": 1, "s": -1, "1": 1, "+1": 1, "-1": -1}
 AGGRESSORS: dict[Any, int] = {**SIDES, 0: 0, "0": 0, "": 0, "unknown": 0, None: 0}
-ENDINGS: dict[Any, str] = {**{end: end for end in ENDS}, "": "", None: ""}
+ENDINGS: dict[Any, int] = {**{state.word: int(state) for state in EndState}, None: 0}
 STAMPS = ("submit_ns", "live_ns", "cancel_ns", "end_ns")
 UNJUDGED = "unjudged."
 """Prefix of a reported figure whose meaning nobody knows: kept and listed, read by no law."""
@@ -95,23 +110,23 @@ class Sheet:
     def sides(self, field: str = "side") -> Ints:
         """A required column of sides."""
         wanted = "buy or sell (+1 or -1)"
-        return columns.words(self._cells(field), SIDES, wanted=wanted).astype(np.int64)
+        return columns.words(self._cells(field), SIDES, wanted=wanted)
 
     def aggressors(self, field: str = "aggressor") -> Ints:
         """A column of taker sides; 0 where unknown, and where there is no column."""
         if not self.has(field):
             return np.zeros(len(self.frame), np.int64)
         wanted = "buy, sell or unknown (+1, -1 or 0)"
-        return columns.words(self._cells(field), AGGRESSORS, wanted=wanted, nullable=True).astype(np.int64)
+        return columns.words(self._cells(field), AGGRESSORS, wanted=wanted, nullable=True)
 
-    def ends(self) -> Objects:
-        """The end states, "" where unknown."""
+    def ends(self) -> Ends:
+        """The end states."""
         if not self.has("end"):
-            return _objects([""] * len(self.frame))
+            return np.zeros(len(self.frame), np.int8)
         wanted = f"one of {', '.join(ENDS)}, or nothing"
-        return columns.words(self._cells("end"), ENDINGS, wanted=wanted, nullable=True)
+        return columns.words(self._cells("end"), ENDINGS, wanted=wanted, nullable=True).astype(np.int8)
 
-    def ids(self) -> Objects:
+    def ids(self) -> Ids:
         """The required order ids."""
         return columns.names(self._cells("order_id"))
 
@@ -317,4 +332,6 @@ def _frame_of(table: Any) -> pd.DataFrame:
     for name in ("live_ns", "cancel_ns", "end_ns", "trade_seq"):
         if name in frame:
             frame[name] = frame[name].astype("Int64").mask(frame[name] == ABSENT)
+    if isinstance(table, Orders):
+        frame["end"] = table.end_words
     return frame

@@ -14,7 +14,7 @@ from invariants import audit
 from invariants.readers.backtestingpy import is_backtestingpy, read_backtestingpy
 from simcore import InputError, Rules
 from simcore.frames import UNJUDGED
-from simcore.run import ABSENT
+from simcore.run import ABSENT, EndState
 
 SHARED = Path(__file__).parents[2] / "shared" / "engines"
 T0 = 1_767_571_200_000_000_000  # 2026-01-05T00:00Z
@@ -122,7 +122,7 @@ def test_round_trips_become_fills_of_the_logged_orders(tmp_path: Path, suffix: s
     assert orders.size_lots.tolist() == [5, 5, 5, 10, 5]
     assert orders.submit_ns.tolist() == [T0 + k * MINUTE - 1 for k in (1, 2, 3, 4, 5)]
     assert orders.cancel_ns.tolist() == [ABSENT] * 4 + [T0 + 5 * MINUTE - 1]
-    assert orders.end.tolist() == ["filled"] * 4 + ["cancelled"]
+    assert orders.end_words == ["filled"] * 4 + ["cancelled"]
     assert orders.row.tolist() == [1, 2, 3, 4, 5]
     assert run.positions.ns.tolist() == orders.submit_ns.tolist()
     assert run.positions.position_lots.tolist() == [0, 5, 0, 5, -5]
@@ -218,7 +218,7 @@ def test_equal_orders_share_equal_exits(tmp_path: Path) -> None:
     ]
     run = read_backtestingpy(output(tmp_path, trades=trades_frame(rows), log=log_frame(log)))
     assert run.fills.order_id.tolist() == [1, 8, 2, 9]
-    assert run.orders.end.tolist() == ["filled"] * 4 + ["open"]
+    assert run.orders.end_words == ["filled"] * 4 + ["open"]
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_the_one_minute_run_is_whole_and_its_cash_is_not() -> None:
     assert [name for name, order in zip(run.fills.order_id, run.fills.order, strict=True) if order < 0] == [
         "exit of trade 63"
     ]
-    assert (run.orders.end == "filled").sum() == 125
+    assert (run.orders.end == EndState.FILLED).sum() == 125
     found = verdicts(run)
     assert {law for law, verdict in found.items() if verdict == "fail"} - {"fills_have_orders"} == {"cash_sums_fills"}
     # order 208, sent at the close of the last bar, was filled in that bar: 5 x (361820 - 361720), and its rebate

@@ -120,7 +120,7 @@ def test_bars_become_intervals_and_their_closes_the_times_of_decisions(tmp_path:
     assert run.orders.submit_ns.tolist() == [ns(1) - 1, ns(1) - 1, ns(2) - 1, ns(3) - 1]
     assert run.orders.cancel_ns.tolist() == [ns(2) - 1, ns(2) - 1, ns(3) - 1, ns(4) - 1]
     assert run.orders.end_ns.tolist() == [ns(2) - 1, ns(2), ns(3) - 1, ABSENT]
-    assert run.orders.end.tolist() == ["filled", "expired", "filled", "open"]
+    assert run.orders.end_words == ["filled", "expired", "filled", "open"]
     assert run.orders.row.tolist() == [1, 2, 5, 7]
     assert run.orders.live_ns.tolist() == [ABSENT] * 4
     assert run.fills.ns.tolist() == [ns(1), ns(2)]
@@ -193,7 +193,7 @@ def test_a_cancel_of_the_strategy_comes_before_the_validity(tmp_path: Path) -> N
     ]
     run = read_backtrader(save(tmp_path / "run", notify_order=log, exbits=[executed(2, at(3), 2, 100, 2)]))
     assert run.orders.cancel_ns.tolist() == [ns(2) - 1, ABSENT]
-    assert run.orders.end.tolist() == ["cancelled", "open"]
+    assert run.orders.end_words == ["cancelled", "open"]
 
 
 def test_executions_of_one_bar_stand_in_the_order_of_the_position_after_them(tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ def test_a_log_that_contradicts_itself_is_no_pass(tmp_path: Path) -> None:
         (8, "status", "orders_are_conserved"),
         (9, "created", "values_are_valid"),
     ]
-    assert run.orders.end.tolist()[0] == "filled"
+    assert run.orders.end_words[0] == "filled"
     assert audit(run)["orders_are_conserved"].verdict is Verdict.FAIL
 
 

@@ -138,7 +138,7 @@ def test_a_map_reads_several_tables_with_units_constants_and_words(tmp_path: Pat
     assert orders.size_lots.tolist() == [20, 5]
     assert orders.submit_ns.tolist() == [1_767_571_199_500_000_000, 1_767_571_200_000_000_000]
     assert orders.cancel_ns.tolist() == [ABSENT, 1_767_571_201_250_000_000]
-    assert orders.end.tolist() == ["filled", ""]
+    assert orders.end_words == ["filled", ""]
     assert run.provenance["submit_ns"] == "nominal"
     assert run.fills.order.tolist() == [0, 1]
     assert is_map(tmp_path)

@@ -18,7 +18,7 @@ from invariants.readers.nautilus import is_nautilus, read_nautilus
 from invariants.verdict import Verdict
 from simcore import InputError, Run
 from simcore.rules import DIALS, presets
-from simcore.run import ABSENT
+from simcore.run import ABSENT, counted
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "engines"
 T0 = 1_767_571_206_000_000_000
@@ -151,7 +151,7 @@ def columns_of(run: Run) -> dict[str, Any]:
         "submit": since(orders.submit_ns.tolist()),
         "live": since(orders.live_ns.tolist()),
         "cancel": since(orders.cancel_ns.tolist()),
-        "end": list(zip(orders.end.tolist(), since(orders.end_ns.tolist()), strict=True)),
+        "end": list(zip(orders.end_words, since(orders.end_ns.tolist()), strict=True)),
         "fill": list(zip(fills.order.tolist(), since(fills.ns.tolist()), strict=True)),
         "fill_side": fills.side.tolist(),
         "fill_price": fills.price_ticks.tolist(),
@@ -676,7 +676,7 @@ def test_real_outputs_are_read_whole(
     assert (run.read["orders_report"], run.read["fills_report"]) == (orders, fills)
     assert run.read["positions_report"] > 0
     assert (len(run.orders), len(run.fills), len(run.rejected)) == (orders, fills, 0)
-    assert pd.Series(run.orders.end).value_counts().to_dict() == ends
+    assert counted(run.orders.end) == ends
     assert run.reported["position"] == Decimal(position)
     assert {end: run.reported[f"orders_{end}"] for end in ends} == ends
     assert run.rules.undeclared == {"fee_rate"}

@@ -106,7 +106,7 @@ def test_logs_are_orders_and_records_are_fills(tmp_path: Path, suffix: str, read
     assert [run.instrument.price(ticks) for ticks in orders.price_ticks.tolist()] == [100, 100, Decimal("101.5")]
     assert orders.submit_ns.tolist() == [bar(1) - 1, bar(2) - 1, bar(3) - 1]
     assert orders.end_ns.tolist() == [bar(2) - 1, bar(2) - 1, bar(4) - 1]
-    assert orders.end.tolist() == ["filled", "rejected", "filled"]
+    assert orders.end_words == ["filled", "rejected", "filled"]
     assert orders.row.tolist() == [2, 3, 4]
     assert (fills.ns.tolist(), fills.ns_to.tolist()) == ([bar(1), bar(3)], [bar(2) - 1, bar(4) - 1])
     assert fills.order_id.tolist() == [0, 1]

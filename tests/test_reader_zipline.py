@@ -93,7 +93,7 @@ def test_a_label_is_the_end_of_its_minute(tmp_path: Path, suffix: str) -> None:
     assert run.orders.submit_ns.tolist() == [ns(1), ns(1), ns(2), ns(4)]
     assert run.orders.cancel_ns.tolist() == [ABSENT, ns(2), ns(4), ABSENT]
     assert run.orders.end_ns.tolist() == [ns(2), ns(2), ns(4), ABSENT]
-    assert run.orders.end.tolist() == ["filled", "cancelled", "cancelled", "open"]
+    assert run.orders.end_words == ["filled", "cancelled", "cancelled", "open"]
     assert run.fills.ns.tolist() == [ns(1) + 1, ns(2) + 1, ns(3) + 1]
     assert run.fills.ns_to.tolist() == [ns(2), ns(3), ns(4)]
     assert run.fills.order.tolist() == [0, 2, 2]
@@ -143,7 +143,7 @@ def test_labels_of_the_beginning_shift_every_time_by_a_minute(tmp_path: Path) ->
 def test_the_last_state_of_an_order_of_several_sessions_counts(tmp_path: Path) -> None:
     before = order("c", 2, 3, -500, -100, 99.0, 0, 10.1)
     run = read_zipline(save(tmp_path / "run", orders=[*ORDERS[:2], before, *ORDERS[2:]]))
-    assert run.orders.end.tolist() == ["filled", "cancelled", "cancelled", "open"]
+    assert run.orders.end_words == ["filled", "cancelled", "cancelled", "open"]
     assert run.read["order_states"] == 5
     assert not run.rejected
 

@@ -22,7 +22,7 @@ from invariants.laws.ruling import (
 )
 from invariants.laws.totals import Figure, reported_figure
 from simcore.ledger import fee_of
-from simcore.run import ABSENT, ENDS, Ints, Objects, Run
+from simcore.run import ABSENT, ENDS, EndState, Ints, Objects, Run
 from simcore.units import EXACT
 
 Exact = Ints | Objects
@@ -66,8 +66,8 @@ def _ends(run: Run, ended: Mask) -> Ruling:
     known = fills.order >= 0
     filled = _sums_of(fills.size_lots[known], fills.order[known], len(orders))
     left = orders.size_lots - filled
-    says_filled = orders.end == "filled"
-    broken = np.where(says_filled, left != 0, left == 0) | ((orders.end == "rejected") & (filled != 0))
+    says_filled = orders.end == EndState.FILLED
+    broken = np.where(says_filled, left != 0, left == 0) | ((orders.end == EndState.REJECTED) & (filled != 0))
 
     def tell(i: int) -> Claim:
         want = (
@@ -77,11 +77,12 @@ def _ends(run: Run, ended: Mask) -> Ruling:
             if not filled[i]
             else "an end of a partly filled order"
         )
+        ended_as = EndState(orders.end[i]).word
         story = (
             f"{let_order(run, i)} Then its fills add up to {filled[i]} lots, which leaves {left[i]}. Yet the "
-            f"run says that it ended {orders.end[i]}."
+            f"run says that it ended {ended_as}."
         )
-        return Claim("end", orders.end[i], want, f"{left[i]} of {orders.size_lots[i]} lots are left", story)
+        return Claim("end", ended_as, want, f"{left[i]} of {orders.size_lots[i]} lots are left", story)
 
     return rule_on(
         "orders",
@@ -269,7 +270,7 @@ def run_is_complete(run: Run) -> Iterator[Ruling]:
         def tell(i: int) -> Claim:
             return Claim(
                 "end",
-                run.orders.end[i],
+                EndState(run.orders.end[i]).word,
                 f"one of {', '.join(ENDS)}",
                 "every order has an end",
                 f"{let_order(run, i)} Then it was filled, cancelled, expired, rejected, or is open. Yet the "
@@ -299,7 +300,7 @@ def _one(claim: Claim, *, broken: bool) -> Ruling:
 
 def _ended(run: Run) -> Mask:
     """Orders whose end state is given."""
-    return np.asarray(run.orders.end != "", dtype=np.bool_)
+    return np.asarray(run.orders.end != EndState.UNKNOWN)
 
 
 _NO_END = "neither an end (end_ns) nor an exit code was declared"

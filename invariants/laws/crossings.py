@@ -16,7 +16,7 @@ import numpy as np
 
 from invariants.laws.ruling import Mask, later, lengths, running_from_zero, starts, sum_within
 from simcore.rules import Rules
-from simcore.run import ABSENT, Ints, Objects, Run
+from simcore.run import ABSENT, EndState, Ints, Objects, Run
 
 _CHUNK = 4_000_000
 """Pairs looked at in one go: bounds memory at a few hundred megabytes."""
@@ -348,7 +348,7 @@ def _logged(run: Run) -> tuple[Ints, Ints]:
     """For each order the half-open range of trades strictly between its logged arrival and end."""
     orders, ns = run.orders, run.trades.ns
     first = np.searchsorted(ns, orders.live_ns, "right")
-    ended = (orders.end_ns != ABSENT) & (orders.end != "filled")
+    ended = (orders.end_ns != ABSENT) & (orders.end != EndState.FILLED)
     last = np.where(ended, np.searchsorted(ns, orders.end_ns, "left"), len(ns))
     last = np.minimum(last, _over(run))
     return first, np.where(orders.live_ns == ABSENT, first, last)
@@ -367,8 +367,10 @@ def _nominal(run: Run) -> tuple[Ints, Ints]:
     effect = _place(ns, np.maximum(orders.cancel_ns, 0), rules.cancel_latency_ns, "left" if flies else "right")
     last = np.where(cancelled, np.minimum(last, effect), last)
     # a refused order was never there, and where the rules know no expiry, the venue's own ends an order
-    ends = ("rejected",) if rules.ttl_ns is not None else ("rejected", "expired")
-    refused = np.isin(orders.end, ends) & (orders.end_ns != ABSENT)
+    over = orders.end == EndState.REJECTED
+    if rules.ttl_ns is None:
+        over = over | (orders.end == EndState.EXPIRED)
+    refused = over & (orders.end_ns != ABSENT)
     last = np.where(refused, np.minimum(last, np.searchsorted(ns, orders.end_ns, "left")), last)
     last = np.minimum(last, _over(run))
     return first, np.where(orders.submit_ns == ABSENT, first, last)

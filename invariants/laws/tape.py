@@ -24,7 +24,7 @@ from invariants.laws.ruling import (
     starts,
     then_fill,
 )
-from simcore.run import ABSENT, Ints, Objects, Run
+from simcore.run import ABSENT, EndState, Ints, Objects, Run, id_at
 
 _UNKNOWN_SIDE = "only a trade of unknown aggressor could have caused the fill"
 
@@ -132,7 +132,7 @@ def trade_fills_an_order_once(run: Run) -> Ruling:
         )
         return Claim(
             "order_id",
-            repr(fills.order_id[row]),
+            repr(id_at(fills, row)),
             "filled once by one trade",
             f"{trades[row]} trade(s) at {fills.ns[row]} ns",
             story,
@@ -299,13 +299,13 @@ def priority_is_respected(run: Run) -> Ruling:
         story = (
             f"{let_order(run, i)} {let_order(run, w)} Then a trade at {run.trades.ns[j]} ns at "
             f"{run.trades.price_ticks[j]} ticks crosses both, "
-            f"and by {run.rules.priority} {run.orders.order_id[i]!r} comes first. Yet "
-            f"{run.orders.order_id[w]!r} was filled and it was not."
+            f"and by {run.rules.priority} {id_at(run.orders, i)!r} comes first. Yet "
+            f"{id_at(run.orders, w)!r} was filled and it was not."
         )
         return Claim(
             "order_id",
-            repr(run.orders.order_id[w]),
-            f"after {run.orders.order_id[i]!r}",
+            repr(id_at(run.orders, w)),
+            f"after {id_at(run.orders, i)!r}",
             f"{run.rules.priority} priority",
             story,
         )
@@ -377,7 +377,7 @@ def _missed_kinds(run: Run, cells: Crossings) -> Objects:
         at_arrival=(ns == arrival_ns) | (ns == orders.live_ns[order]),
         at_cancel=(orders.cancel_ns[order] != ABSENT) & (ns == effect_ns),
         not_live=~logged_live(run, cells),
-        rejected=run.orders.end[cells.order] == "rejected",
+        rejected=run.orders.end[cells.order] == EndState.REJECTED,
         volume=cells.got_lots > 0,
     )
 

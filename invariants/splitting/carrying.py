@@ -20,7 +20,7 @@ import numpy as np
 from invariants.laws.crossings import lacks
 from invariants.laws.ruling import NEVER, Mask, later
 from invariants.splitting.cutting import Cut, Seams
-from simcore.run import ABSENT, Fills, Ints, Orders, Positions, Run, Tops, Trades
+from simcore.run import ABSENT, EndState, Fills, Ints, Orders, Positions, Run, Tops, Trades, first_rows
 
 _Table = TypeVar("_Table", Trades, Tops, Orders, Fills, Positions)
 _Rows = Ints | slice
@@ -162,21 +162,12 @@ class Carrier:
 
     def _ids_again(self, own: slice) -> Ints:
         """The earlier orders that had the ids of own orders first."""
-        first = self._first_of_id
-        if not first:
-            return _no_rows()
-        ids = self.whole.orders.order_id[own].tolist()
-        return np.array(sorted({row for name in ids if (row := first[name]) < own.start}), dtype=np.int64)
+        first = self._first_of_id[own]
+        return np.unique(first[first < own.start])
 
     @cached_property
-    def _first_of_id(self) -> dict[Any, int]:
-        """The first order of each id; nothing where no id is used again."""
-        ids = self.whole.orders.order_id.tolist()
-        first: dict[Any, int] = {}
-        if len(set(ids)) < len(ids):
-            for row, name in enumerate(ids):
-                first.setdefault(name, row)
-        return first
+    def _first_of_id(self) -> Ints:
+        return first_rows(self.whole.orders.order_id)
 
     # fills with the trades of their time, and the orders that they name
 
@@ -235,7 +226,7 @@ class Carrier:
     @cached_property
     def _an_ended_order(self) -> Ints:
         """One order of which the end is given, if any is: it says that ends are given at all."""
-        return np.flatnonzero(self.whole.orders.end != "")[:1]
+        return np.flatnonzero(self.whole.orders.end != EndState.UNKNOWN)[:1]
 
     # orders with the trades that crossed them
 
@@ -321,7 +312,7 @@ def spans_of(run: Run) -> tuple[Ints, Ints]:
         first_ns[sent], last_ns[sent] = orders.submit_ns[sent], reach[sent]
     if not lacks(run, "logged"):
         live = orders.live_ns != ABSENT
-        ended = (orders.end_ns != ABSENT) & (orders.end != "filled")
+        ended = (orders.end_ns != ABSENT) & (orders.end != EndState.FILLED)
         first_ns[live] = np.minimum(first_ns, orders.live_ns)[live]
         last_ns[live] = np.maximum(last_ns, np.where(ended, orders.end_ns, NEVER))[live]
     return first_ns, np.minimum(last_ns, _completed_ns(run))

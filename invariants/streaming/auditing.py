@@ -33,7 +33,7 @@ from invariants.streaming.scanning import hashes_in, names_in, times_in
 from simcore import Rules, Run
 from simcore.frames import Sheet, fills_of, no_fills, positions_of, run_from_frames
 from simcore.rules import toml_of
-from simcore.run import ABSENT, Fills, Orders, Positions, Rejected, Trades, objects
+from simcore.run import ABSENT, Fills, Orders, Positions, Rejected, Trades
 
 PIECE_ROWS = 2**17
 """Rows of the longest table in a piece."""
@@ -243,11 +243,11 @@ def _counting(plan: Plan) -> Run:
     """The run with as many trades and orders as it has, of which nothing else is known; its fills, its totals."""
     run = plan.run
     trades, orders = plan.counts.get("tape", 0), plan.counts.get("orders", 0)
-    zero, some = np.zeros(1, np.int64), objects([""])
+    zero = np.zeros(1, np.int64)
     live = np.full(1, 0 if plan.logs_live else ABSENT)
     tape = Trades(*(np.broadcast_to(zero, trades) for _ in range(6)))
     absent = np.full(1, ABSENT)
-    columns = (objects([0]), zero + 1, zero + 1, zero + 1, zero, live, absent, absent, some, zero)
+    columns = (zero, zero + 1, zero + 1, zero + 1, zero, live, absent, absent, zero.astype(np.int8), zero)
     our_orders = Orders(*(np.broadcast_to(column, orders) for column in columns))
     return replace(run, trades=tape, orders=our_orders, end_counts=dict(plan.ends))
 

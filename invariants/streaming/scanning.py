@@ -7,7 +7,6 @@ the cuts stand in each table, and which orders are open across them.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -25,7 +24,7 @@ from invariants.streaming.files import TableFile
 from simcore import Instrument, Run
 from simcore.frames import Sheet, orders_of, tops_of, trades_of
 from simcore.grid import Step
-from simcore.run import ABSENT, Ints, Orders, Rejected, objects
+from simcore.run import ABSENT, EndState, Ints, Orders, Rejected, counted, objects
 
 CONVERT: dict[str, Any] = {"orders": orders_of, "tape": trades_of, "quotes": tops_of}
 """How each table becomes the columns of a run."""
@@ -268,7 +267,7 @@ def _orders_times(sheet: Sheet, first: int, kept: Ints, run: Run, cuts_ns: Ints)
     fills = taken(run.fills, here)
     place = np.searchsorted(kept, fills.order - first)
     mine = replace(run, orders=orders, fills=replace(fills, order=place))
-    ended, live = np.flatnonzero(orders.end != "")[:1], np.flatnonzero(orders.live_ns != ABSENT)[:1]
+    ended, live = np.flatnonzero(orders.end != EndState.UNKNOWN)[:1], np.flatnonzero(orders.live_ns != ABSENT)[:1]
     event_ns = max(int(column.max()) for column in (submit_ns, orders.cancel_ns, orders.end_ns))
     return Times(
         first, end, count, _is_ordered(submit_ns), at, int(submit_ns[0]), int(submit_ns[-1]), event_ns,
@@ -276,7 +275,7 @@ def _orders_times(sheet: Sheet, first: int, kept: Ints, run: Run, cuts_ns: Ints)
         ended=int(kept[ended[0]] + first) if len(ended) else -1,
         live=int(kept[live[0]] + first) if len(live) else -1,
         submit_ns=submit_ns[place],
-        ends=Counter(orders.end.tolist()),
+        ends=counted(orders.end),
     )  # fmt: skip
 
 

@@ -35,7 +35,7 @@ class Cells:
     """A column of ``table`` in ``file``.
 
     ``kind`` is int, float, decimal (``values / 10**scale``), time (nanoseconds), bool or object.
-    ``rows`` are the rows in the file, from 1. ``codes``, where they are known, are the same for equal cells.
+    ``rows`` are the rows in the file, from 1. Where there are ``codes``, each stands for one of the ``values``.
     """
 
     file: str
@@ -48,7 +48,7 @@ class Cells:
     codes: Ints | None = None
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.null)
 
     def refuse(self, at: int, wanted: str) -> InputError:
         """The error about the cell at index ``at``."""
@@ -58,14 +58,14 @@ class Cells:
         """The cell at index ``at`` as its author wrote it."""
         if self.null[at]:
             return None
-        value = self.values[at]
+        value = self.values[at if self.codes is None else self.codes[at]]
         if self.kind == "decimal":
             return Decimal(int(value)).scaleb(-self.scale, EXACT)
         return value.item() if isinstance(value, np.generic) else value
 
     def listed(self) -> list[Any]:
         """The cells as Python objects, None where null."""
-        listed: list[Any] = self.values.tolist()
+        listed: list[Any] = (self.values if self.codes is None else self.values[self.codes]).tolist()
         if self.kind == "decimal":
             memo = _Memo[Any](lambda unscaled: Decimal(unscaled).scaleb(-self.scale, EXACT))
             listed = [memo[unscaled] for unscaled in listed]
@@ -119,7 +119,8 @@ def _arrow(array: Any) -> tuple[str, npt.NDArray[Any], Mask, int]:
         array = array.dictionary_decode()
     null, kind = _nulls(array), array.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return _numbers(array.fill_null(0).to_numpy(zero_copy_only=False), null)
+        filled = (array.fill_null(0) if array.null_count else array).to_numpy(zero_copy_only=False)
+        return ("int", filled, null, 0) if pa.types.is_int64(kind) else _numbers(filled, null)  # Arrow's never change
     if pa.types.is_timestamp(kind):
         return _timestamps(array, null)
     if pa.types.is_decimal128(kind):
@@ -127,7 +128,8 @@ def _arrow(array: Any) -> tuple[str, npt.NDArray[Any], Mask, int]:
         if unscaled is not None:
             return "decimal", unscaled, null, kind.scale
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return "object", _texts(array.dictionary_encode())[0], null, 0
+        distinct, codes = _texts(array.dictionary_encode())
+        return "object", distinct[codes], null, 0
     return _objects([_python(cell) for cell in array], null)
 
 
@@ -140,7 +142,9 @@ def _python(cell: Any) -> Any:
 
 
 def _one_array(array: Any) -> Any:
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    if not isinstance(array, pa.ChunkedArray):
+        return array
+    return array.chunk(0) if array.num_chunks == 1 else array.combine_chunks()  # which would copy the one
 
 
 def _nulls(array: Any) -> Mask:
@@ -150,10 +154,10 @@ def _nulls(array: Any) -> Mask:
 
 
 def _texts(coded: Any) -> tuple[npt.NDArray[np.object_], Ints]:
-    """A dictionary array of texts as Python's, None where null, each distinct one made once; and their codes."""
+    """The different texts of a dictionary array as Python's, and None; and for each cell which of them it is."""
     distinct = _object_array([*coded.dictionary.to_pylist(), None])
-    codes = coded.indices.cast(pa.int64()).fill_null(len(distinct) - 1).to_numpy(zero_copy_only=False)
-    return distinct[codes], codes
+    codes = coded.indices.cast(pa.int64()).fill_null(len(distinct) - 1) if coded.null_count else coded.indices
+    return distinct, codes.to_numpy(zero_copy_only=False)
 
 
 def _timestamps(array: Any, null: Mask) -> tuple[str, npt.NDArray[Any], Mask, int]:
@@ -259,10 +263,10 @@ def ints(cells: Cells, *, nullable: bool = False, wanted: str = NANOSECONDS) -> 
     if cells.kind in ("int", "time"):
         for at in np.flatnonzero(cells.null)[: 0 if nullable else 1]:
             raise cells.refuse(int(at), wanted)
-        values = np.where(cells.null, ABSENT, cells.values) if cells.null.any() else cells.values
-        for at in np.flatnonzero((values == ABSENT) & ~cells.null)[:1]:
-            raise cells.refuse(int(at), wanted)
-        return values
+        if int(cells.values.min(initial=0)) == ABSENT:
+            for at in np.flatnonzero((cells.values == ABSENT) & ~cells.null)[:1]:
+                raise cells.refuse(int(at), wanted)
+        return np.where(cells.null, ABSENT, cells.values) if cells.null.any() else cells.values
     if cells.kind == "float" and nullable:
         return _ints_of_floats(cells, wanted)
     types = (int, str)
@@ -296,30 +300,39 @@ def words(cells: Cells, known: Mapping[Any, int], *, wanted: str, nullable: bool
             raise ValueError(value)
         return known[key]
 
-    distinct, which = _distinct(cells)
-    meant = _each(distinct, look_up, types=(int, str), wanted=wanted, null=known.get(None), nullable=nullable)
-    return np.array(meant, dtype=np.int64)[which]
+    def meant(some: Cells) -> list[int]:
+        return _each(some, look_up, types=(int, str), wanted=wanted, null=known.get(None), nullable=nullable)
 
-
-def _distinct(cells: Cells) -> tuple[Cells, Ints]:
-    """The different cells in the order of their first rows, and which of them each cell is.
-
-    Where values of several types could be equal, every cell is a different one.
-    """
     code = _codes(cells)
     if code is None:
-        return cells, np.arange(len(cells))
+        return np.array(meant(cells), dtype=np.int64)
+    first = _first_rows(code)
+    values = cells.values[first if cells.codes is None else code[first]]
+    some = replace(cells, values=values, null=cells.null[first], rows=cells.rows[first], codes=None)
+    meaning = np.zeros(int(code.max(initial=0)) + 1, np.int64)
+    meaning[code[first]] = meant(some)
+    return meaning[code]
+
+
+def _first_rows(code: Ints) -> Ints:
+    """The first row of each code, in their order."""
+    codes = np.flatnonzero(np.bincount(code))
+    if len(codes) < _FEW_CODES:
+        return np.array(sorted(int(np.argmax(code == one)) for one in codes.tolist()), dtype=np.int64)
     first = np.full(int(code.max(initial=0)) + 1, len(code))
     first[code[::-1]] = np.arange(len(code))[::-1]
-    by_row = np.sort(first[first < len(code)])
-    place = np.empty_like(first)
-    place[code[by_row]] = np.arange(len(by_row))
-    some = replace(cells, values=cells.values[by_row], null=cells.null[by_row], rows=cells.rows[by_row], codes=None)
-    return some, place[code]
+    return np.sort(first[first < len(code)])
+
+
+_FEW_CODES = 8
+"""Codes that are faster looked for one by one."""
 
 
 def _codes(cells: Cells) -> Ints | None:
-    """A small number for each cell, the same for equal ones; None where that is not known."""
+    """A small number from 0 for each cell, the same for equal ones.
+
+    None where that is not known, or where values of several types could be equal.
+    """
     if cells.codes is not None:
         return cells.codes
     if cells.kind == "int" and len(cells) and not cells.null.any():

@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -163,6 +164,16 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
         done = dict(pool.each(_dies_once, [(number, str(fatal)) for number in range(12)]))
     assert done == {number: number for number in range(12)}
     assert not fatal.exists()
+
+
+def test_what_was_done_when_a_worker_died_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The death of one worker and the answer of another are heard of in one moment."""
+    fatal = tmp_path / "fatal"
+    fatal.touch()
+    monkeypatch.setattr(pools, "wait", lambda running, return_when: wait(running))  # noqa: ARG005 - all of them
+    with pools.pool_of(2, None) as pool:
+        done = dict(pool.each(_dies_once, [(number, str(fatal)) for number in range(12)]))
+    assert done == {number: number for number in range(12)}
 
 
 def test_a_job_that_kills_every_worker_is_named() -> None:

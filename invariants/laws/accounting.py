@@ -142,27 +142,24 @@ def fees_follow_schedule(run: Run) -> Iterator[Ruling]:
             yield reported.against(paid, "sum of the fees of the fills")
         yield nothing("fills", undecided=len(rows) or 1, reason="fee_rate is undeclared")
         return
-    fills, rate = run.fills, run.rules.fee_rate
-
-    def due(row: int) -> Decimal:
-        return fee_of(int(fills.price_ticks[row]), int(fills.size_lots[row]), rate)
+    fills, rate, due = run.fills, run.rules.fee_rate, _due(run)
 
     def tell(row: int) -> Claim:
-        want = due(row)
+        want = due[row]
         story = (
             f"Let the fee be {rate} of the notional. {then_fill(run, row)} Then its fee is {want} tick-lots. "
             f"Yet it is {fills.fee[row]}."
         )
         return Claim("fee", str(fills.fee[row]), str(want), f"{rate} of the notional", story)
 
-    broken = np.array([not _agrees(fills.fee[k], due(k)) for k in rows.tolist()], dtype=np.bool_)
+    broken = np.array([not _agrees(fills.fee[k], due[k]) for k in rows.tolist()], dtype=np.bool_)
     near = broken.copy()
-    near[broken] = [_rounds_to(run, fills.fee[k], due(k)) for k in rows[broken].tolist()]
+    near[broken] = [_rounds_to(run, fills.fee[k], due[k]) for k in rows[broken].tolist()]
     yield rule_on("fills", rows, broken, tell, kinds=kinds_of(len(rows), rounded=near))
     if reported is not None and not run.has_fills:
         yield nothing("reported", undecided=1, reason="no fills were given")
     elif reported is not None:
-        exact = run.instrument.notional(sum((due(k) for k in range(len(fills))), Decimal(0)))
+        exact = run.instrument.notional(sum(due, Decimal(0)))
         yield reported.against(exact, "fee_rate times notional, summed over the fills")
 
 
@@ -218,14 +215,18 @@ def _fees(run: Run) -> Decimal | None:
     if not given and not run.rules.declares("fee_rate"):
         return None
     with localcontext(EXACT):
-        rate = run.rules.fee_rate
-        pairs = zip(fills.price_ticks.tolist(), fills.size_lots.tolist(), strict=True)
-        due = [fee_of(p, s, rate) for p, s in pairs]
+        due = _due(run)
         if not given:
             return sum(due, Decimal(0))
         # a float's text stands for the fee that it was meant to be, where it is that fee
         meant = [d if _agrees(fee, d) else fee for fee, d in zip(fills.fee.tolist(), due, strict=True)]
         return sum(meant, Decimal(0))
+
+
+def _due(run: Run) -> list[Decimal]:
+    """The fee of each fill by the declared rate, in tick-lots."""
+    pairs = zip(run.fills.price_ticks.tolist(), run.fills.size_lots.tolist(), strict=True)
+    return [fee_of(price, size, run.rules.fee_rate) for price, size in pairs]
 
 
 def _agrees(fee: Decimal, due: Decimal) -> bool:

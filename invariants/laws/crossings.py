@@ -358,20 +358,22 @@ def _nominal(run: Run) -> tuple[Ints, Ints]:
     """For each order the half-open range of trades inside its live window, up to its last fill."""
     orders, rules, ns = run.orders, run.rules, run.trades.ns
     submit_ns = np.where(orders.submit_ns == ABSENT, 0, orders.submit_ns)
-    first = np.maximum(np.searchsorted(ns, submit_ns, "right"), _place(ns, submit_ns, rules.latency_ns, "left"))
+    # behind the submit, and at the arrival or behind it
+    first = _place(ns, submit_ns, rules.latency_ns, "left" if rules.latency_ns else "right")
     last = np.full(len(orders), len(ns))
     if rules.ttl_ns is not None:
         last = _place(ns, submit_ns, rules.ttl_ns, "left" if rules.expiry_tie == "expire" else "right")
-    cancelled = orders.cancel_ns != ABSENT
+    cancelled = np.flatnonzero(orders.cancel_ns != ABSENT)
     flies = rules.cancel_tie == "cancel" and rules.cancel_latency_ns > 0
-    effect = _place(ns, np.maximum(orders.cancel_ns, 0), rules.cancel_latency_ns, "left" if flies else "right")
-    last = np.where(cancelled, np.minimum(last, effect), last)
+    cancel_ns = np.maximum(orders.cancel_ns[cancelled], 0)
+    effect = _place(ns, cancel_ns, rules.cancel_latency_ns, "left" if flies else "right")
+    last[cancelled] = np.minimum(last[cancelled], effect)
     # a refused order was never there, and where the rules know no expiry, the venue's own ends an order
     over = orders.end == EndState.REJECTED
     if rules.ttl_ns is None:
         over = over | (orders.end == EndState.EXPIRED)
-    refused = over & (orders.end_ns != ABSENT)
-    last = np.where(refused, np.minimum(last, np.searchsorted(ns, orders.end_ns, "left")), last)
+    refused = np.flatnonzero(over & (orders.end_ns != ABSENT))
+    last[refused] = np.minimum(last[refused], np.searchsorted(ns, orders.end_ns[refused], "left"))
     last = np.minimum(last, _over(run))
     return first, np.where(orders.submit_ns == ABSENT, first, last)
 

@@ -14,7 +14,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from invariants.laws.crossings import Window
@@ -272,7 +271,8 @@ def _check_order(table: str, told: Sequence[Times]) -> None:
 
 def different_ids(fills: Fills) -> Any:
     """The different ids that fills name, as Arrow. Raises ``NotInPiecesError`` where they are of two kinds."""
-    names = pd.unique(fills.order_id)
+    ids = fills.order_id
+    names = list(dict.fromkeys(ids.tolist())) if ids.dtype == np.object_ else np.unique(ids)
     try:
         return plain_ids(pa.array(names, None if len(names) else pa.int64()))
     except (pa.ArrowException, TypeError, OverflowError):

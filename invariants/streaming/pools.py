@@ -69,16 +69,18 @@ class Processes:
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
-            lost = [running[future] for future in done if isinstance(future.exception(), BrokenProcessPool)]
+            lost = []
+            for future in done:
+                given = running.pop(future)
+                if isinstance(future.exception(), BrokenProcessPool):
+                    lost.append(given)
+                else:  # also one that was done when another worker died
+                    yield given[0], future.result()
             if lost:
-                again += _once_more([*lost, *(given for future, given in running.items() if future not in done)])
+                again += _once_more([*lost, *running.values()])
                 running = {}
                 self.close()
                 self._pool = self._started()
-                continue
-            for future in done:
-                number, _, _ = running.pop(future)
-                yield number, future.result()
 
     def close(self) -> None:
         """End the processes."""

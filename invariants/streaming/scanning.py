@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -22,6 +21,7 @@ from invariants.readers.tables import frame_of_arrow
 from invariants.splitting.carrying import as_range, spans_of, taken
 from invariants.streaming.files import TableFile
 from simcore import Instrument, Run
+from simcore import pandas_later as pd
 from simcore.frames import Sheet, orders_of, tops_of, trades_of
 from simcore.grid import Step
 from simcore.run import ABSENT, EndState, Ints, Orders, Rejected, counted, objects

@@ -119,8 +119,8 @@ def _arrow(array: Any) -> tuple[str, npt.NDArray[Any], Mask, int]:
         array = array.dictionary_decode()
     null, kind = _nulls(array), array.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        filled = (array.fill_null(0) if array.null_count else array).to_numpy(zero_copy_only=False)
-        return ("int", filled, null, 0) if pa.types.is_int64(kind) else _numbers(filled, null)  # Arrow's never change
+        values = numpy_of(array)
+        return ("int", values, null, 0) if pa.types.is_int64(kind) else _numbers(values, null)
     if pa.types.is_timestamp(kind):
         return _timestamps(array, null)
     if pa.types.is_decimal128(kind):
@@ -147,17 +147,32 @@ def _one_array(array: Any) -> Any:
     return array.chunk(0) if array.num_chunks == 1 else array.combine_chunks()  # which would copy the one
 
 
+def numpy_of(array: Any) -> npt.NDArray[Any]:
+    """Numbers of Arrow as numpy's, which cannot be changed; a null is any number.
+
+    Neither a copy is made nor pandas loaded, as ``to_numpy`` and ``fill_null`` do.
+    """
+    values = np.from_dlpack(pa.Array.from_buffers(array.type, len(array), [None, array.buffers()[1]], 0, array.offset))
+    values.flags.writeable = False
+    return values
+
+
+def arrow_of(values: Ints) -> Any:
+    """Integers of numpy as Arrow's; ``pa.array`` would load pandas."""
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
+
+
 def _nulls(array: Any) -> Mask:
     if not array.null_count:
         return np.zeros(len(array), np.bool_)
-    return np.asarray(array.is_null().to_numpy(zero_copy_only=False), dtype=np.bool_)
+    return np.asarray(numpy_of(array.is_null().cast(pa.uint8())).view(np.bool_))
 
 
 def _texts(coded: Any) -> tuple[npt.NDArray[np.object_], Ints]:
     """The different texts of a dictionary array as Python's, and None; and for each cell which of them it is."""
     distinct = _object_array([*coded.dictionary.to_pylist(), None])
-    codes = coded.indices.cast(pa.int64()).fill_null(len(distinct) - 1) if coded.null_count else coded.indices
-    return distinct, codes.to_numpy(zero_copy_only=False)
+    codes = numpy_of(coded.indices)
+    return distinct, np.where(_nulls(coded), len(distinct) - 1, codes) if coded.null_count else codes
 
 
 def _timestamps(array: Any, null: Mask) -> tuple[str, npt.NDArray[Any], Mask, int]:
@@ -165,7 +180,7 @@ def _timestamps(array: Any, null: Mask) -> tuple[str, npt.NDArray[Any], Mask, in
         stamps = array.cast(pa.timestamp("ns")) if array.type.tz is None else array.cast(pa.timestamp("ns", "UTC"))
     except pa.ArrowInvalid:
         return _objects([_ns_or_words(count, array.type.unit) for count in array.cast(pa.int64()).to_pylist()], null)
-    return "time", stamps.cast(pa.int64()).fill_null(ABSENT).to_numpy(zero_copy_only=False), null, 0
+    return "time", numpy_of(stamps.cast(pa.int64())), null, 0
 
 
 def _ns_or_words(count: int | None, unit: str) -> int | str | None:
@@ -335,7 +350,9 @@ def _codes(cells: Cells) -> Ints | None:
     """
     if cells.codes is not None:
         return cells.codes
-    if cells.kind == "int" and len(cells) and not cells.null.any():
+    if not len(cells):
+        return None
+    if cells.kind == "int" and not cells.null.any():
         low, high = int(cells.values.min()), int(cells.values.max())
         if high - low < _FEW:
             return cells.values - low
@@ -395,8 +412,8 @@ def _decimal_text(array: Any) -> Any:
     """Digits with at most one point among them as a decimal array; None where there is other text."""
     if not pc.all(pc.match_substring_regex(array, r"^[+-]?\d{1,18}(\.\d{1,18})?$")).as_py():
         return None
-    point = pc.find_substring(array, ".").to_numpy()
-    places = np.where(point < 0, 0, pc.binary_length(array).to_numpy() - point - 1)
+    point = numpy_of(pc.find_substring(array, "."))
+    places = np.where(point < 0, 0, numpy_of(pc.binary_length(array)) - point - 1)
     return array.cast(pa.decimal128(38, int(places.max(initial=0))))
 
 

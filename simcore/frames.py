@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from decimal import Decimal, localcontext
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -56,6 +56,7 @@ SIDES: dict[Any, int] = {1: 1, -1: -1, "buy": 1, "sell": -1, "b": 1, "s": -1, "1
 AGGRESSORS: dict[Any, int] = {**SIDES, 0: 0, "0": 0, "": 0, "unknown": 0, None: 0}
 ENDINGS: dict[Any, int] = {**{state.word: int(state) for state in EndState}, None: 0}
 STAMPS = ("submit_ns", "live_ns", "cancel_ns", "end_ns")
+Frame: TypeAlias = "pd.DataFrame | pa.Table"
 UNJUDGED = "unjudged."
 """Prefix of a reported figure whose meaning nobody knows: kept and listed, read by no law."""
 
@@ -208,11 +209,11 @@ def positions_of(sheet: Sheet, instrument: Instrument) -> Positions:
 
 def run_from_frames(
     *,
-    fills: pd.DataFrame,
-    orders: pd.DataFrame | None = None,
-    trades: pd.DataFrame | None = None,
-    tops: pd.DataFrame | None = None,
-    positions: pd.DataFrame | None = None,
+    fills: Frame,
+    orders: Frame | None = None,
+    trades: Frame | None = None,
+    tops: Frame | None = None,
+    positions: Frame | None = None,
     rules: Rules | None = None,
     instrument: Instrument | None = None,
     reported: Mapping[str, Any] | None = None,
@@ -227,7 +228,7 @@ def run_from_frames(
     inputs: Mapping[str, str] | None = None,
     rejected: Iterable[Rejected] = (),
 ) -> Run:
-    """A run from tables in native units; the module says which columns they have.
+    """A run from tables in native units, of pandas or Arrow; the module says which columns they have.
 
     Without ``trades`` the run has no tape; without ``rules`` every dial is undeclared. ``files``
     names each table (tape, quotes, orders, fills, positions) in findings; ``rejected`` are rows
@@ -251,7 +252,7 @@ def run_from_frames(
         instrument=grid,
         positions=sampled,
         has_tape=trades is not None,
-        provenance=provenance_of(() if orders is None else orders.columns, provenance),
+        provenance=provenance_of(() if orders is None else sheets["orders"].names, provenance),
         reported=reported_of(reported or {}, names["fills"] if files is None else files.get("reported", "reported")),
         rejected=(*bad, *rejected),
         read={table: len(frame) for table, frame in given.items() if frame is not None},
@@ -275,13 +276,13 @@ _COLUMNS = {
 }
 
 
-def _no_rows(table: str) -> pd.DataFrame:
-    return pd.DataFrame({name: pd.Series([], dtype=object) for name in _COLUMNS[table]})
+def _no_rows(table: str) -> Any:
+    return pa.Table.from_arrays([pa.nulls(0)] * len(_COLUMNS[table]), names=_COLUMNS[table])  # pa.table loads pandas
 
 
 def no_fills() -> pd.DataFrame:
     """The fills of a run that has none."""
-    return _no_rows("fills")
+    return pd.DataFrame({name: pd.Series([], dtype=object) for name in _COLUMNS["fills"]})
 
 
 def provenance_of(has: Iterable[str], given: Mapping[str, str] | None) -> dict[str, str]:

@@ -25,8 +25,9 @@ from click.testing import CliRunner
 from malformed_inputs import CASE, TABLES, write_bundle_by_hand
 
 from invariants.cli import main
-from invariants.readers import READERS, read_run
+from invariants.readers import read_run
 from invariants.readers.bundle import write_bundle
+from invariants.readers.kinds import READERS
 from invariants.readers.tables import LARGEST_LINE
 from simcore import InputError
 

@@ -89,6 +89,13 @@ def check_rows(rows: int, stored: int, file: str) -> None:
         raise InputError(file=file, field="rows", got=f"{rows} in {stored} bytes", wanted=wanted)
 
 
+def check_names(names: list[str], file: str) -> None:
+    """Refuse two columns of one name. Raises ``InputError``."""
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(file=file, field=twice, got="the column twice", wanted="one column of that name")
+
+
 def not_parquet(file: str, error: BaseException) -> InputError:
     """What to say of a file that Arrow cannot read."""
     return InputError(file=file, field="file", got=_first_line(error), wanted="a whole Parquet file")
@@ -96,10 +103,7 @@ def not_parquet(file: str, error: BaseException) -> InputError:
 
 def frame_of_arrow(table: Any, file: str) -> pd.DataFrame:
     """An Arrow table as a frame that keeps its types. Raises ``InputError``."""
-    if len(set(table.column_names)) < table.num_columns:
-        names = table.column_names
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(file=file, field=twice, got="the column twice", wanted="one column of that name")
+    check_names(table.column_names, file)
     frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
     for name in quoted_in(table.schema):
         frame[name] = pd.Series([_id_of(text) for text in frame[name]], dtype=object)

@@ -216,7 +216,7 @@ class Carrier:
     @cached_property
     def _retires(self) -> Ints:
         """For each order the piece in which it was sent or, if later, in which its last fill is."""
-        orders, fills = self.whole.orders, self.whole.fills
+        fills = self.whole.fills
         sent = np.repeat(np.arange(len(self.edges) - 1), np.diff([cut.orders for cut in self.edges]))
         filled = np.searchsorted([cut.fills for cut in self.edges[1:-1]], np.arange(len(fills)), "right")
         known = fills.order >= 0

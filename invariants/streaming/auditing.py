@@ -31,7 +31,7 @@ from invariants.streaming.planning import Brief, NotInPiecesError, Plan, differe
 from invariants.streaming.pools import Pool, pool_of
 from invariants.streaming.scanning import hashes_in, names_in, times_in
 from simcore import Rules, Run
-from simcore.frames import Sheet, fills_of, no_fills, positions_of, run_from_frames
+from simcore.frames import Sheet, fills_of, positions_of, run_from_frames
 from simcore.rules import toml_of
 from simcore.run import ABSENT, Fills, Orders, Positions, Rejected, Trades
 
@@ -138,7 +138,7 @@ def _opened(folder: str, rules: Rules | str | Path | None) -> tuple[Run, dict[st
     tables = {table: table_file(table, name) for table, name in found.items()}
     frames = {table: tables[table].no_rows() for table in found}
     run = run_from_frames(
-        fills=frames.get("fills", no_fills()),
+        fills=frames["fills"],
         orders=frames.get("orders"),
         trades=frames.get("tape"),
         tops=frames.get("quotes"),

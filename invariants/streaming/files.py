@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 from invariants.readers.bundle import find_table
 from invariants.readers.bundle_head import TABLES
 from invariants.readers.sources import without_secrets
-from invariants.readers.tables import SUFFIXES, check_rows, frame_of_arrow, not_parquet, quoted_in
+from invariants.readers.tables import SUFFIXES, check_names, check_rows, frame_of_arrow, not_parquet, quoted_in
 from simcore import InputError
-from simcore import pandas_later as pd
+from simcore.cells import arrow_of
 from simcore.frames import Sheet
 from simcore.rules import LARGEST_BYTES
 from simcore.run import Ints
@@ -92,7 +92,7 @@ class TableFile:
             for first, table in self.batches(group):
                 here = wanted[(wanted >= first) & (wanted < first + len(table))]
                 if len(here):
-                    yield here, table.take(here - first)
+                    yield here, table.take(arrow_of(here - first))
                 if wanted[-1] < first + len(table):
                     break
 
@@ -102,7 +102,7 @@ class TableFile:
         sheet.rows = rows + 1
         return sheet
 
-    def _framed(self, table: Any) -> pd.DataFrame | Any:
+    def _framed(self, table: Any) -> Any:
         """The rows without a column ``row``: these are rows of this file. As Arrow, if Arrow has them as they are."""
         table = table.select([name for name in table.column_names if name != "row"])
         return frame_of_arrow(table, self.path) if quoted_in(table.schema) else table
@@ -112,9 +112,10 @@ class TableFile:
         """Columns of few different texts, which are read as such."""
         return tuple(name for name in ("end",) if self.has(name) and pa.types.is_string(self.schema.field(name).type))
 
-    def no_rows(self) -> pd.DataFrame:
+    def no_rows(self) -> Any:
         """Its columns without any row."""
-        return frame_of_arrow(self.schema.empty_table(), self.path).drop(columns=["row"], errors="ignore")
+        columns = [pa.nulls(0, field.type) for field in self.schema]  # an empty_table would load pandas
+        return self._framed(pa.Table.from_arrays(columns, schema=self.schema))
 
     def groups_of(self, rows: Ints) -> Ints:
         """The row group of each of these rows."""
@@ -139,6 +140,7 @@ def table_file(table: str, path: str) -> TableFile:
     except (pa.ArrowException, OSError, ValueError) as error:
         raise not_parquet(path, error) from None
     check_rows(sum(rows), stored, path)
+    check_names(told.schema_arrow.names, path)
     return TableFile(table, path, rows, told.schema_arrow)
 
 

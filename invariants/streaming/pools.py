@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import cached_property
 from threading import Thread
 from typing import Any, Protocol
 
@@ -48,14 +49,14 @@ class Processes:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        self._pool = self._started()
 
     def begin(self) -> None:
         """Start the processes, which takes them as long as it takes to read the fills."""
         for _ in range(self._workers):
             self._pool.submit(int)
 
-    def _started(self) -> ProcessPoolExecutor:
+    @cached_property
+    def _pool(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(self._workers, _context(), initializer=_begin)
 
     def each(self, work: Callable[..., Any], jobs: Iterable[Job]) -> Iterator[tuple[int, Any]]:
@@ -80,11 +81,11 @@ class Processes:
                 again += _once_more([*lost, *running.values()])
                 running = {}
                 self.close()
-                self._pool = self._started()
 
     def close(self) -> None:
-        """End the processes."""
-        self._pool.shutdown(cancel_futures=True)
+        """End the processes, if there are any; the next job starts others."""
+        if "_pool" in vars(self):
+            vars(self).pop("_pool").shutdown(cancel_futures=True)
 
 
 class Cluster:

@@ -18,10 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from invariants.readers.tables import frame_of_arrow
-from invariants.splitting.carrying import as_range, spans_of, taken
+from invariants.splitting.carrying import as_range, places_of, spans_of, taken
 from invariants.streaming.files import TableFile
 from simcore import Instrument, Run
 from simcore import pandas_later as pd
+from simcore.cells import numpy_of
 from simcore.frames import Sheet, orders_of, tops_of, trades_of
 from simcore.grid import Step
 from simcore.run import ABSENT, EndState, Ints, Orders, Rejected, counted, objects
@@ -50,7 +51,7 @@ class Names:
 
 
 def names_in(file: TableFile, group: int, instrument: Instrument, ids: Any) -> list[Names]:
-    """Look at a row group for the first time; ``ids`` are the different ids that fills name, as Arrow."""
+    """Look at a row group for the first time; ``ids`` are the different ids that fills name."""
     doubtful = doubtful_columns(file, instrument)
     if file.table != "orders" and not doubtful:
         return []
@@ -68,22 +69,28 @@ def _named(file: TableFile, first: int, table: Any, doubtful: Sequence[tuple[str
     place = places_in(ids, column)
     where = np.flatnonzero((place >= 0) & keep)
     named, at = np.unique(place[where], return_index=True)
-    return Names(lost, named.astype(np.int64), where[at] + first, _rising(column, keep))
+    ends = _rising(column[keep]) if isinstance(column, np.ndarray) else None
+    return Names(lost, named.astype(np.int64), where[at] + first, ends)
 
 
 def places_in(ids: Any, column: Any) -> Ints:
-    """For each id of a column its place among the different ``ids``, -1 where it is none of them; all as Arrow."""
-    if column.type != ids.type:
+    """For each id of a column its place among the different ``ids``, -1 where it is none of them.
+
+    Both are as ``plain_ids`` has them; integers among ``ids`` rise.
+    """
+    if isinstance(column, np.ndarray) != isinstance(ids, np.ndarray):
         return np.full(len(column), -1)
-    near, places = ids, None
-    if pa.types.is_int64(ids.type) and len(column):
-        # ids mostly rise: few of those of a whole run can be here, and a small table is looked up faster
-        ends = pc.min_max(column)
-        low, high = (ends[end].as_py() for end in ("min", "max"))
-        places = np.flatnonzero((ids.to_numpy() >= low) & (ids.to_numpy() <= high)) if low is not None else None
-        near = ids if places is None else ids.take(places)
-    found = np.asarray(pc.index_in(column, value_set=near).fill_null(-1).to_numpy(), dtype=np.int64)
-    return found if places is None else np.append(places, -1)[found]
+    if not isinstance(column, np.ndarray):
+        return np.asarray(pc.index_in(column, value_set=ids).fill_null(-1), dtype=np.int64)
+    if _rising(column) is None:
+        return places_of(ids, column)
+    # few of the ids of a whole run are here: those are looked for, not all that is here
+    low, high = np.searchsorted(ids, column[0], "left"), np.searchsorted(ids, column[-1], "right")
+    at = np.searchsorted(column, ids[low:high])
+    true = column[at] == ids[low:high]
+    found = np.full(len(column), -1)
+    found[at[true]] = np.arange(low, high)[true]
+    return found
 
 
 def hashes_in(file: TableFile, group: int, dropped: Ints, shelf: str) -> None:
@@ -92,7 +99,7 @@ def hashes_in(file: TableFile, group: int, dropped: Ints, shelf: str) -> None:
     for first, table in file.batches(group, ["order_id"]):
         column = plain_ids(table.column(0))
         kept = np.setdiff1d(np.arange(len(column)), dropped - first)
-        hashes = pd.util.hash_array(column.to_numpy(zero_copy_only=False), categorize=False)
+        hashes = pd.util.hash_array(np.asarray(column), categorize=False)
         found.append(np.stack((hashes[kept], (kept + first).astype(np.uint64))))
     np.save(hashes_at(shelf, group), np.concatenate([np.empty((2, 0), np.uint64), *found], axis=1))
 
@@ -103,23 +110,24 @@ def hashes_at(shelf: str, group: int) -> Path:
 
 
 def plain_ids(column: Any) -> Any:
-    """Ids as one Arrow array of int64 or text; raises ``TypeError`` for ids of another kind."""
+    """Ids as one column of int64 or one Arrow array of text; raises ``TypeError`` for ids of another kind.
+
+    A missing integer is any one: an order without id is refused when it is judged.
+    """
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     kind = array.type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if pa.types.is_integer(kind) and not pa.types.is_uint64(kind):
-        return array.cast(pa.int64())
+        return numpy_of(array.cast(pa.int64()))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return array.cast(pa.large_string())
     raise TypeError(str(kind))
 
 
-def _rising(ids: Any, keep: Any) -> tuple[int, int] | None:
-    if not pa.types.is_int64(ids.type) or ids.null_count:
-        return None
-    values = ids.to_numpy()[keep]
-    return (int(values[0]), int(values[-1])) if len(values) and bool((values[1:] > values[:-1]).all()) else None
+def _rising(ids: Ints) -> tuple[int, int] | None:
+    """The first and the last id, where they rise."""
+    return (int(ids[0]), int(ids[-1])) if len(ids) and bool((ids[1:] > ids[:-1]).all()) else None
 
 
 def doubtful_columns(file: TableFile, instrument: Instrument) -> list[tuple[str, Step]]:

@@ -29,7 +29,7 @@ from invariants.streaming.keeping import Judged, Kept
 from invariants.streaming.naming import are_of_fills, judged_by_fills
 from invariants.streaming.planning import Brief, NotInPiecesError, Plan, different_ids, repeated, rise
 from invariants.streaming.pools import Pool, pool_of
-from invariants.streaming.scanning import hashes_in, names_in, times_in
+from invariants.streaming.scanning import OddIdsError, hashes_in, names_in, times_in
 from simcore import Rules, Run
 from simcore.frames import Sheet, fills_of, positions_of, run_from_frames
 from simcore.rules import toml_of
@@ -175,17 +175,21 @@ def _converted(file: TableFile | None, empty: _Rows, convert: Callable[[Sheet], 
 
 def _planned(pool: Pool, plan: Plan, piece_rows: int, shelf: str) -> Plan:
     ids = different_ids(plan.run.fills)
+    longest = max(plan.files.values(), key=len, default=None)
+    wanted_ns: list[int] = []
     for table, file in plan.files.items():
         groups = range(len(file.group_rows))
+        every = piece_rows if file is longest else 0
         try:
-            found = _all(pool, names_in, [(file, group, plan.run.instrument, ids) for group in groups])
+            found = _all(pool, names_in, [(file, group, plan.run.instrument, ids, every) for group in groups])
             plan.name(found, table, ids)
+            wanted_ns += [ns for names in found for ns in names.cuts_ns]
             if table == "orders" and not rise(found):
                 _all(pool, hashes_in, [(file, group, plan.dropped[table], shelf) for group in groups])
                 plan.again = repeated(file, shelf)
-        except TypeError as error:
+        except OddIdsError as error:
             raise NotInPiecesError(f"ids of the type {error}") from None
-    cuts_ns = plan.cut(_wanted_cuts(plan.files, piece_rows))
+    cuts_ns = plan.cut(wanted_ns)
     sizes = _needs_sizes(plan)
     for table, file in plan.files.items():
         jobs = [
@@ -212,19 +216,7 @@ def _give_back() -> None:
 def _needs_sizes(plan: Plan) -> bool:
     """Whether an order may be open for so long that it matters when it was filled completely."""
     orders, rules = plan.files.get("orders"), plan.run.rules
-    return orders is not None and (orders.has("live_ns") or rules.ttl_ns is None or not rules.declares("ttl_ns"))
-
-
-def _wanted_cuts(files: dict[str, TableFile], piece_rows: int) -> Iterator[int]:
-    """The instants of every so-manieth row of the longest table, but the first."""
-    longest = max(files.values(), key=len, default=None)
-    if longest is None:
-        return
-    column = "submit_ns" if longest.table == "orders" else "ns"
-    for group in range(len(longest.group_rows)):
-        for first, sheet in longest.sheets(group, [column]):
-            rows = np.arange(-first % piece_rows, len(sheet.frame), piece_rows)
-            yield from sheet.ints(column)[rows if first else rows[1:]].tolist()
+    return orders is not None and (orders.knows("live_ns") or rules.ttl_ns is None or not rules.declares("ttl_ns"))
 
 
 def _windows(plan: Plan) -> tuple[tuple[Window, str], ...]:

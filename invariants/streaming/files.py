@@ -36,13 +36,15 @@ _BLOCK = 2**20
 class TableFile:
     """One table of a bundle: where it is, and how many rows each of its row groups has.
 
-    ``path`` is a local path or a URL. Rows are numbered from 0 here, over the whole file.
+    ``path`` is a local path or a URL. Rows are numbered from 0 here, over the whole file. Columns that are ``void`` are
+    empty.
     """
 
     table: str
     path: str
     group_rows: tuple[int, ...]
     schema: Any
+    void: frozenset[str]
 
     def __len__(self) -> int:
         return sum(self.group_rows)
@@ -55,6 +57,10 @@ class TableFile:
     def has(self, column: str) -> bool:
         """Whether there is such a column."""
         return column in self.schema.names
+
+    def knows(self, column: str) -> bool:
+        """Whether there is such a column with anything in it."""
+        return self.has(column) and column not in self.void
 
     def batches(self, group: int, columns: Sequence[str] | None = None) -> Iterator[tuple[int, Any]]:
         """The rows of a row group in pieces of at most ``BATCH_ROWS``, each with the number of its first row.
@@ -136,12 +142,19 @@ def table_file(table: str, path: str) -> TableFile:
         metadata = told.metadata
         groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
         rows = tuple(group.num_rows for group in groups)
-        stored = sum(g.column(k).total_compressed_size for g in groups for k in range(g.num_columns))
+        columns = [group.column(k) for group in groups for k in range(group.num_columns)]
     except (pa.ArrowException, OSError, ValueError) as error:
         raise not_parquet(path, error) from None
-    check_rows(sum(rows), stored, path)
+    check_rows(sum(rows), sum(column.total_compressed_size for column in columns), path)
     check_names(told.schema_arrow.names, path)
-    return TableFile(table, path, rows, told.schema_arrow)
+    full = {column.path_in_schema for column in columns if not _is_void(column)}
+    return TableFile(table, path, rows, told.schema_arrow, frozenset(told.schema_arrow.names) - full)
+
+
+def _is_void(column: Any) -> bool:
+    """Whether a column chunk says that it has nothing but nulls."""
+    told = column.statistics
+    return bool(told is not None and told.has_null_count and told.null_count == column.num_values)
 
 
 def changed(path: str) -> InputError:

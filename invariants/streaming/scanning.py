@@ -30,10 +30,17 @@ from simcore.run import ABSENT, EndState, Ints, Orders, Rejected, counted, objec
 CONVERT: dict[str, Any] = {"orders": orders_of, "tape": trades_of, "quotes": tops_of}
 """How each table becomes the columns of a run."""
 
+CLOCK = {"orders": "submit_ns", "tape": "ns", "quotes": "ns"}
+"""The column by which each table stands in order."""
+
 PRICES = {"orders": ("price",), "tape": ("price",), "quotes": ("bid", "ask")}
 SIZES = {"orders": ("size",), "tape": ("size",), "quotes": ("bid_size", "ask_size")}
 
 _HUGE = 2**62
+
+
+class OddIdsError(Exception):
+    """Ids of a kind that cannot be looked up in columns; the argument names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +49,41 @@ class Names:
 
     ``rejected``: rows that no column can hold. ``named``: which of the ids of the fills the orders
     have, ``row`` their first rows. ``rising``: the first and the last id, where ids are integers that rise.
+    ``cuts_ns``: the instants of every so-manieth row.
     """
 
     rejected: tuple[Rejected, ...] = ()
     named: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     row: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     rising: tuple[int, int] | None = None
+    cuts_ns: tuple[int, ...] = ()
 
 
-def names_in(file: TableFile, group: int, instrument: Instrument, ids: Any) -> list[Names]:
-    """Look at a row group for the first time; ``ids`` are the different ids that fills name."""
+def names_in(file: TableFile, group: int, instrument: Instrument, ids: Any, piece_rows: int) -> list[Names]:
+    """Look at a row group for the first time.
+
+    ``ids`` are the different ids that fills name. The run is to be cut at every ``piece_rows``-th row, if at any.
+    """
     doubtful = doubtful_columns(file, instrument)
-    if file.table != "orders" and not doubtful:
+    columns = [column for column, _ in doubtful]
+    columns += ["order_id"] if file.table == "orders" else []
+    columns += [CLOCK[file.table]] if piece_rows else []
+    if not columns:
         return []
-    columns = [*(column for column, _ in doubtful), *(["order_id"] if file.table == "orders" else [])]
-    return [_named(file, first, table, doubtful, ids) for first, table in file.batches(group, columns)]
+    return [_named(file, first, table, doubtful, ids, piece_rows) for first, table in file.batches(group, columns)]
 
 
-def _named(file: TableFile, first: int, table: Any, doubtful: Sequence[tuple[str, Step]], ids: Any) -> Names:
+def _named(
+    file: TableFile, first: int, table: Any, doubtful: Sequence[tuple[str, Step]], ids: Any, piece_rows: int
+) -> Names:
     lost = _rejected(file, first, table, doubtful)
+    cuts_ns: tuple[int, ...] = ()
+    if piece_rows:
+        rows = np.arange(-first % piece_rows if first else piece_rows, len(table), piece_rows)
+        sheet = Sheet(table, file.table, file.path, skipped=first)
+        cuts_ns = tuple(sheet.ints(CLOCK[file.table])[rows].tolist())
     if file.table != "orders":
-        return Names(lost)
+        return Names(lost, cuts_ns=cuts_ns)
     column = plain_ids(table.column("order_id"))
     keep = np.ones(len(column), np.bool_)
     keep[[row.row - 1 - first for row in lost]] = False
@@ -70,7 +91,7 @@ def _named(file: TableFile, first: int, table: Any, doubtful: Sequence[tuple[str
     where = np.flatnonzero((place >= 0) & keep)
     named, at = np.unique(place[where], return_index=True)
     ends = _rising(column[keep]) if isinstance(column, np.ndarray) else None
-    return Names(lost, named.astype(np.int64), where[at] + first, ends)
+    return Names(lost, named.astype(np.int64), where[at] + first, ends, cuts_ns)
 
 
 def places_in(ids: Any, column: Any) -> Ints:
@@ -110,7 +131,7 @@ def hashes_at(shelf: str, group: int) -> Path:
 
 
 def plain_ids(column: Any) -> Any:
-    """Ids as one column of int64 or one Arrow array of text; raises ``TypeError`` for ids of another kind.
+    """Ids as one column of int64 or one Arrow array of text; raises ``OddIdsError`` for ids of another kind.
 
     A missing integer is any one: an order without id is refused when it is judged.
     """
@@ -122,7 +143,7 @@ def plain_ids(column: Any) -> Any:
         return numpy_of(array.cast(pa.int64()))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return array.cast(pa.large_string())
-    raise TypeError(str(kind))
+    raise OddIdsError(str(kind))
 
 
 def _rising(ids: Ints) -> tuple[int, int] | None:

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Context, Decimal, localcontext
+from functools import partial
 
 import numpy as np
 
 from invariants.laws.integrity import rejected_rows
-from invariants.laws.ruling import (
-    Claim,
-    Mask,
-    Ruling,
-    kinds_of,
-    let_order,
-    nothing,
-    rule_on,
-    running_sum,
-    then_fill,
-    total,
-)
+from invariants.laws.ruling import Claim, Mask, Ruling, kinds_of, let_order, nothing, rule_on, then_fill, total
 from invariants.laws.totals import Figure, reported_figure
 from simcore.ledger import fee_of
 from simcore.run import ABSENT, ENDS, EndState, Ints, Objects, Run
@@ -142,24 +132,27 @@ def fees_follow_schedule(run: Run) -> Iterator[Ruling]:
             yield reported.against(paid, "sum of the fees of the fills")
         yield nothing("fills", undecided=len(rows) or 1, reason="fee_rate is undeclared")
         return
-    fills, rate, due = run.fills, run.rules.fee_rate, _due(run)
+    fills, rate = run.fills, run.rules.fee_rate
 
     def tell(row: int) -> Claim:
-        want = due[row]
+        (want,) = _due(run, [row])
         story = (
             f"Let the fee be {rate} of the notional. {then_fill(run, row)} Then its fee is {want} tick-lots. "
             f"Yet it is {fills.fee[row]}."
         )
         return Claim("fee", str(fills.fee[row]), str(want), f"{rate} of the notional", story)
 
-    broken = np.array([not _agrees(fills.fee[k], due[k]) for k in rows.tolist()], dtype=np.bool_)
+    def held(holds: Callable[[Decimal, Decimal], bool], rows: Ints) -> list[bool]:
+        return [holds(fee, due) for fee, due in zip(fills.fee[rows], _due(run, rows), strict=True)]
+
+    broken = ~np.array(held(_agrees, rows), dtype=np.bool_)
     near = broken.copy()
-    near[broken] = [_rounds_to(run, fills.fee[k], due[k]) for k in rows[broken].tolist()]
+    near[broken] = held(partial(_rounds_to, run), rows[broken])
     yield rule_on("fills", rows, broken, tell, kinds=kinds_of(len(rows), rounded=near))
     if reported is not None and not run.has_fills:
         yield nothing("reported", undecided=1, reason="no fills were given")
     elif reported is not None:
-        exact = run.instrument.notional(sum(due, Decimal(0)))
+        exact = run.instrument.notional(sum(_due(run), Decimal(0)))
         yield reported.against(exact, "fee_rate times notional, summed over the fills")
 
 
@@ -200,8 +193,10 @@ def reported_cash(run: Run) -> Decimal:
 def _cash(run: Run, fees: Decimal) -> Decimal:
     """Final cash in currency: initial cash less signed notional less fees (given in tick-lots)."""
     fills = run.fills
-    notional = fills.side.astype(np.object_) * fills.price_ticks * fills.size_lots
-    spent = int(running_sum(notional)[-1]) if len(fills) else 0
+    sizes: Ints | Objects = fills.side * fills.size_lots
+    if float(np.abs(sizes.astype(np.float64) * fills.price_ticks).sum()) >= _HUGE:
+        sizes = sizes.astype(np.object_)
+    spent = int((sizes * fills.price_ticks).sum())
     with localcontext(EXACT):
         return reported_cash(run) - run.instrument.notional(spent + fees)
 
@@ -215,18 +210,25 @@ def _fees(run: Run) -> Decimal | None:
     if not given and not run.rules.declares("fee_rate"):
         return None
     with localcontext(EXACT):
-        due = _due(run)
         if not given:
-            return sum(due, Decimal(0))
+            return sum(_due(run), Decimal(0))
         # a float's text stands for the fee that it was meant to be, where it is that fee
-        meant = [d if _agrees(fee, d) else fee for fee, d in zip(fills.fee.tolist(), due, strict=True)]
-        return sum(meant, Decimal(0))
+        pairs = zip(fills.fee, _due(run), strict=True)
+        return sum((due if _agrees(fee, due) else fee for fee, due in pairs), Decimal(0))
 
 
-def _due(run: Run) -> list[Decimal]:
-    """The fee of each fill by the declared rate, in tick-lots."""
-    pairs = zip(run.fills.price_ticks.tolist(), run.fills.size_lots.tolist(), strict=True)
-    return [fee_of(price, size, run.rules.fee_rate) for price, size in pairs]
+def _due(run: Run, rows: Ints | list[int] | slice = slice(None)) -> Iterator[Decimal]:
+    """The fees of these fills by the declared rate, in tick-lots."""
+    prices, sizes = run.fills.price_ticks[rows], run.fills.size_lots[rows]
+    for begin in range(0, len(prices), _AT_ONCE):  # Python's integers take far more room than columns
+        some = slice(begin, begin + _AT_ONCE)
+        for price, size in zip(prices[some].tolist(), sizes[some].tolist(), strict=True):
+            yield fee_of(price, size, run.rules.fee_rate)
+
+
+_AT_ONCE = 2**14
+_HUGE = 2.0**62
+"""Sums that int64 might not hold."""
 
 
 def _agrees(fee: Decimal, due: Decimal) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +30,11 @@ from simcore.run import Ints
 BATCH_ROWS = 2**15
 """Rows that are decoded at a time, however long a row group is."""
 
+AHEAD = 4
+"""Batches that are decoded before they are asked for."""
+
 _BLOCK = 2**20
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,9 @@ class TableFile:
 
         Raises ``InputError``.
         """
+        yield from _ahead(self._batches(group, columns))
+
+    def _batches(self, group: int, columns: Sequence[str] | None) -> Iterator[tuple[int, Any]]:
         some = None if columns is None else [column for column in columns if self.has(column)]
         first = self.edges[group]
         try:
@@ -126,6 +134,17 @@ class TableFile:
     def groups_of(self, rows: Ints) -> Ints:
         """The row group of each of these rows."""
         return np.searchsorted(np.array(self.edges[1:]), rows, "right")
+
+
+def _ahead(rows: Iterator[_T]) -> Iterator[_T]:
+    """The same, some of them made while one is used: what Arrow decodes does not wait for Python's lock."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = deque(thread.submit(next, rows, None) for _ in range(AHEAD))
+        while (one := coming.popleft().result()) is not None:
+            coming.append(thread.submit(next, rows, None))
+            given = [one]
+            del one
+            yield given.pop()
 
 
 def _validate(batch: Any) -> None:

@@ -176,6 +176,19 @@ def test_what_was_done_when_a_worker_died_is_not_lost(tmp_path: Path, monkeypatc
     assert done == {number: number for number in range(12)}
 
 
+def test_workers_that_die_while_there_is_nothing_to_do_are_replaced() -> None:
+    with pools.pool_of(2, None) as pool:
+        assert dict(pool.each(_same, [(1,)])) == {0: 1}
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        time.sleep(0.2)  # until the pool knows
+        assert dict(pool.each(_same, [(number,) for number in range(9)])) == {number: number for number in range(9)}
+
+
+def _same(number: int) -> int:
+    return number
+
+
 def test_a_job_that_kills_every_worker_is_named() -> None:
     with pools.pool_of(2, None) as pool, pytest.raises(InputError, match="a worker that died 2 times"):
         list(pool.each(os._exit, [(1,)]))

@@ -66,7 +66,7 @@ class Processes:
         running: dict[Future[Any], tuple[int, Job, int]] = {}
         while True:
             while len(running) <= self._workers and (given := again.pop() if again else next(rest, None)):
-                running[self._pool.submit(work, *given[1])] = given
+                running[self._submitted(work, given[1])] = given
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -81,6 +81,15 @@ class Processes:
                 again += _once_more([*lost, *running.values()])
                 running = {}
                 self.close()
+
+    def _submitted(self, work: Callable[..., Any], job: Job) -> Future[Any]:
+        """The job's answer to come; where the workers died while there was nothing to do, that they did."""
+        try:
+            return self._pool.submit(work, *job)
+        except BrokenProcessPool as error:
+            dead = Future[Any]()
+            dead.set_exception(error)
+            return dead
 
     def close(self) -> None:
         """End the processes, if there are any; the next job starts others."""

@@ -389,7 +389,8 @@ def _over(run: Run) -> Ints:
 def _place(ns: Ints, base_ns: Ints, delay_ns: int, side: Literal["left", "right"]) -> Ints:
     """Where ``base_ns + delay_ns`` stands among the times ``ns``; behind them all, beyond int64."""
     at_ns, real = later(base_ns, delay_ns)
-    return np.where(real, np.searchsorted(ns, at_ns, side), len(ns))
+    found = np.searchsorted(ns, at_ns, side)
+    return found if real.all() else np.where(real, found, len(ns))
 
 
 def _completed(run: Run) -> Ints:

@@ -147,6 +147,17 @@ def test_ids_that_are_texts_and_come_twice(days: Path, tmp_path: Path) -> None:
     assert report_bytes(report) == in_memory(folder)
 
 
+def test_numbers_are_judged_without_pandas(days: Path) -> None:
+    """Loading it takes longer than a query of the five laws."""
+    code = (
+        "import sys; from invariants.streaming import audit_streamed; from invariants.laws import LAWS\n"
+        f"some = [law for law in LAWS if law.name == 'no_double_fill']; audit_streamed({str(days)!r}, laws=some)\n"
+        f"audit_streamed({str(days)!r}); print('pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 def test_a_run_without_one_order_that_can_be_used(tmp_path: Path) -> None:
     """All sizes are off the grid; the ids are texts, so their hashes are compared, of which there are none."""
     folder = shutil.copytree(PARQUET, tmp_path / "run")

@@ -12,7 +12,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import wait
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -33,7 +32,7 @@ from invariants.laws import LAWS
 from invariants.readers.bundle import read_bundle, write_bundle
 from invariants.report.as_json import report_bytes
 from invariants.report.page.windows import Windows
-from invariants.streaming import NotInPiecesError, audit_streamed, auditing, files, pools
+from invariants.streaming import NotInPiecesError, audit_streamed, auditing, files
 from simcore import InputError, Rules, Run
 from simcore.run import ABSENT
 
@@ -147,12 +146,13 @@ def test_ids_that_are_texts_and_come_twice(days: Path, tmp_path: Path) -> None:
     assert report_bytes(report) == in_memory(folder)
 
 
-def test_numbers_are_judged_without_pandas(days: Path) -> None:
+def test_numbers_are_judged_without_pandas(tmp_path: Path) -> None:
     """Loading it takes longer than a query of the five laws."""
+    run = write_long_run(tmp_path / "run", 1)
     code = (
         "import sys; from invariants.streaming import audit_streamed; from invariants.laws import LAWS\n"
-        f"some = [law for law in LAWS if law.name == 'no_double_fill']; audit_streamed({str(days)!r}, laws=some)\n"
-        f"audit_streamed({str(days)!r}); print('pandas' in sys.modules)"
+        f"some = [law for law in LAWS if law.name == 'no_double_fill']; audit_streamed({str(run)!r}, laws=some)\n"
+        f"audit_streamed({str(run)!r}); print('pandas' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
@@ -166,50 +166,6 @@ def test_a_run_without_one_order_that_can_be_used(tmp_path: Path) -> None:
     report = audit_streamed(folder)
     assert len([row for row in report.run.rejected if row.table == "orders"]) == 2
     assert report_bytes(report) == in_memory(folder)
-
-
-def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
-    fatal = tmp_path / "fatal"
-    fatal.touch()
-    with pools.pool_of(2, None) as pool:
-        done = dict(pool.each(_dies_once, [(number, str(fatal)) for number in range(12)]))
-    assert done == {number: number for number in range(12)}
-    assert not fatal.exists()
-
-
-def test_what_was_done_when_a_worker_died_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The death of one worker and the answer of another are heard of in one moment."""
-    fatal = tmp_path / "fatal"
-    fatal.touch()
-    monkeypatch.setattr(pools, "wait", lambda running, return_when: wait(running))  # noqa: ARG005 - all of them
-    with pools.pool_of(2, None) as pool:
-        done = dict(pool.each(_dies_once, [(number, str(fatal)) for number in range(12)]))
-    assert done == {number: number for number in range(12)}
-
-
-def test_workers_that_die_while_there_is_nothing_to_do_are_replaced() -> None:
-    with pools.pool_of(2, None) as pool:
-        assert dict(pool.each(_same, [(1,)])) == {0: 1}
-        for worker in multiprocessing.active_children():
-            worker.kill()
-        time.sleep(0.2)  # until the pool knows
-        assert dict(pool.each(_same, [(number,) for number in range(9)])) == {number: number for number in range(9)}
-
-
-def _same(number: int) -> int:
-    return number
-
-
-def test_a_job_that_kills_every_worker_is_named() -> None:
-    with pools.pool_of(2, None) as pool, pytest.raises(InputError, match="a worker that died 2 times"):
-        list(pool.each(os._exit, [(1,)]))
-
-
-def _dies_once(number: int, fatal: str) -> int:
-    if number == 5 and Path(fatal).exists():
-        Path(fatal).unlink()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.soak)])

@@ -42,7 +42,7 @@ LONG = 2_000_000
 """Rows from which on a run is judged in pieces unasked."""
 
 STRETCH = 32
-"""Pieces that one worker judges in a row; their row groups are opened once."""
+"""The most pieces that one worker judges in a row; their row groups are opened once."""
 
 Told = Callable[[int, int], None]
 _Rows = TypeVar("_Rows", Fills, Positions)
@@ -89,7 +89,7 @@ def audit_streamed(
         brief = _brief(plan, windows, max_findings)
         kept = Kept(resume, inputs, plan.run, [cut.ns for cut in plan.cuts], max_findings)
         total = len(plan.cuts) + 1
-        todo = stretches((task for task in plan.tasks() if task.number not in kept), STRETCH)
+        todo = stretches((task for task in plan.tasks() if task.number not in kept), _fair(total - len(kept), workers))
         told(len(kept), total)
         for _, judged in pool.each(judge_stretch, ((brief, stretch, kept.folder) for stretch in todo)):
             for one in judged:
@@ -198,6 +198,12 @@ def _planned(pool: Pool, plan: Plan, piece_rows: int, shelf: str) -> Plan:
         ]
         plan.time(_all(pool, times_in, jobs), table)
     return plan
+
+
+def _fair(pieces: int, workers: int) -> int:
+    """Pieces in a row, so that all workers come to their end together."""
+    rounds = -(-pieces // (workers * STRETCH))
+    return -(-pieces // (workers * max(rounds, 1)))
 
 
 def _all(pool: Pool, work: Callable[..., Any], jobs: Sequence[Any]) -> list[Any]:

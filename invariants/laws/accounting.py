@@ -252,12 +252,13 @@ def run_is_complete(run: Run) -> Iterator[Ruling]:
     Fails: the last event lies before the declared end; an exit code other than 0; an order without
     an end state in a run that gives them.
     Passes: the end was reached, the engine exited cleanly, every order has an end.
-    Unknown: neither an end nor an exit code was declared.
+    Unknown: no end was declared: a clean exit does not say how far the run came.
     Source: nkaz001/hftbacktest#312 (run aborts mid-way), nautechsystems/nautilus_trader#4062.
     """
     ended = _ended(run)
-    if run.end_ns is None and run.exit_code is None:
-        yield nothing("run", undecided=1, reason=_NO_END) if ended.any() else nothing("run", not_applicable=_NO_END)
+    if run.end_ns is None:
+        told = ended.any() or run.exit_code is not None
+        yield nothing("run", undecided=1, reason=_NO_END) if told else nothing("run", not_applicable=_NO_END)
     if run.end_ns is not None:
         yield _reached(run, run.end_ns)
     if run.exit_code is not None:
@@ -302,7 +303,7 @@ def _ended(run: Run) -> Mask:
     return np.asarray(run.orders.end != "", dtype=np.bool_)
 
 
-_NO_END = "neither an end (end_ns) nor an exit code was declared"
+_NO_END = "no end (end_ns) was declared"
 
 
 def _last_event_ns(run: Run) -> int:

@@ -324,6 +324,48 @@ def test_a_log_that_contradicts_itself_is_no_pass(tmp_path: Path) -> None:
     assert audit(run)["orders_are_conserved"].verdict is Verdict.FAIL
 
 
+NO_LIMIT: dict[str, Any] = {"exectype": "Market", "created_price": None, "valid": None}
+MARKET = [
+    notified(2, 5, "Submitted", 3, 0, made=1, **NO_LIMIT),
+    notified(2, 5, "Completed", 3, 0, made=1, **NO_LIMIT, exec_comm=0.3),
+    notified(2, 6, "Accepted", -1, 90, made=1, exectype="Stop"),
+]
+
+
+def test_orders_without_a_limit_are_counted_and_the_others_judged(tmp_path: Path) -> None:
+    """A market order of 3 stands between the two fills of limit orders: the position is taken less its 3."""
+    bits = [BITS[0], executed(5, at(2), 3, 101, 5), executed(3, at(2), -2, 101.5, 3)]
+    save(tmp_path, notify_order=[*LOG[:4], *MARKET, *LOG[4:]], exbits=bits, transactions=TRADED)
+    (tmp_path / "writer.csv").write_text(WRITER)
+    run = read_backtrader(tmp_path)
+    assert run.orders.order_id.tolist() == [1, 2, 3, 4]
+    assert run.fills.order_id.tolist() == [1, 3]
+    assert (run.positions.position_lots * run.instrument.lot_size).tolist() == [2, 0]
+    assert {
+        name: int(run.reported[f"unjudged.{name}"]) for name in ("orders of type Market", "orders of type Stop")
+    } == {"orders of type Market": 1, "orders of type Stop": 1}
+    assert run.reported["unjudged.executions of orders of type Market"] == 1
+    assert run.reported["unjudged.executions of orders of type Stop"] == 0
+    assert not {j.law for j in audit(run).judgements if j.verdict is Verdict.FAIL}
+    bits[1] = executed(5, at(2), 4, 101, 5)  # more than the position says
+    save(tmp_path, exbits=bits)
+    assert "position_sums_fills" in {j.law for j in audit(read_backtrader(tmp_path)).judgements if j.failed}
+
+
+@pytest.mark.parametrize(("first", "then"), [("Limit", "Market"), ("Market", "Limit")])
+def test_an_order_of_two_kinds_is_a_rejected_row(tmp_path: Path, first: str, then: str) -> None:
+    rows = [notified(1, 1, "Submitted", 2, 100, exectype=first), notified(1, 1, "Completed", 2, 100, exectype=then)]
+    run = read_backtrader(save(tmp_path, notify_order=rows, exbits=BITS))
+    [rejected] = run.rejected
+    assert (rejected.row, rejected.field, rejected.got) == (2, "exectype", then)
+
+
+def test_a_limit_order_without_a_price_is_named(tmp_path: Path) -> None:
+    rows = [notified(1, 1, "Submitted", 2, None, exectype=None)]  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="created_price"):
+        read_backtrader(save(tmp_path, notify_order=rows, exbits=BITS))
+
+
 def test_partial_executions_tell_of_a_filler_whose_sizing_nobody_states(tmp_path: Path) -> None:
     log = [notified(1, 1, "Submitted", 2, 100), notified(1, 1, "Partial", 2, 100), notified(2, 1, "Completed", 2, 100)]
     bits = [executed(1, at(1), 1, 100, 1), executed(1, at(2), 1, 100, 2, i=1)]
@@ -336,7 +378,6 @@ def test_partial_executions_tell_of_a_filler_whose_sizing_nobody_states(tmp_path
     ("field", "value", "table"),
     [
         ("status", "Vanished", "notify_order"),
-        ("exectype", "Market", "notify_order"),
         ("side", "long", "notify_order"),
         ("created_size", -2.0, "notify_order"),
         ("ref", 1.5, "notify_order"),

@@ -14,6 +14,10 @@ has fills and no orders. ``meta.json`` beside them may state ``opt.bar_seconds``
 ``opt.commission`` (the rate), and ``opt.slip_perc`` or ``opt.slip_fixed``, which leave the pricing
 undeclared. Cash is that of stocks: no margin, no multiplier.
 
+Orders of another ``exectype`` than Limit (market, stop, ...) have no limit that could be judged: they and
+their executions are left out and counted as ``unjudged``, the position is taken less what they made of it,
+and figures of the whole account are ``unjudged``, too.
+
 Figures that ``meta.json`` may state are held against the rows: ``exbits`` (executions), ``final_pos``,
 ``orders`` (of the broker; those of the last bar are never told to ``notify_order``), ``notifs`` and
 ``tx`` (rows of the logs), ``final_value`` (the WriterFile's last value).
@@ -22,6 +26,7 @@ Figures that ``meta.json`` may state are held against the rows: ``exbits`` (exec
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -132,12 +137,19 @@ def _table(path: Path | None, need: tuple[str, ...]) -> EngineTable | None:
 
 
 def _output(name: str, files: _Files, orders: Orders | None, feed: Feed, parameters: Parameters) -> Output:
-    fills, positions, repeated = (no_fills(), None, ()) if files.bits is None else fills_of(files.bits, feed)
+    others = {} if orders is None else orders.others
+    fills, positions, repeated = (no_fills(), None, ()) if files.bits is None else fills_of(files.bits, feed, others)
     totals, doubled = ({}, ()) if files.traded is None else _transactions(files.traded)
     totals |= {} if files.writer is None else _account(files.writer, fills)
     if orders is not None and orders.fees is not None:
         totals["fees"] = orders.fees
     totals = with_claims(totals, *_claims(files, fills, orders, parameters))
+    if others:
+        totals = {
+            name if name == "fees" or name.startswith(UNJUDGED) else UNJUDGED + name: value
+            for name, value in totals.items()
+        }
+        totals |= _others(others, files.bits)
     stamp = "derived" if feed.bar_ns or feed.error_ns else "native"
     last_ns = max(map(feed.last, files.labels()), default=None)
     return Output(
@@ -159,6 +171,16 @@ def _output(name: str, files: _Files, orders: Orders | None, feed: Feed, paramet
         rejected=(*(() if orders is None else orders.rejected), *repeated, *doubled, *_contradicted(files, parameters)),
         read=_read(files),
     )
+
+
+def _others(others: Mapping[int, str], bits: EngineTable | None) -> dict[str, Any]:
+    """How many orders of each kind have no limit, and how many executions are theirs."""
+    refs = [] if bits is None else bits.wholes("ref")
+    found: dict[str, Any] = {}
+    for kind, count in Counter(others.values()).items():
+        found[f"{UNJUDGED}orders of type {kind}"] = Decimal(count)
+        found[f"{UNJUDGED}executions of orders of type {kind}"] = Decimal(sum(others.get(r) == kind for r in refs))
+    return found
 
 
 def _dials(parameters: Parameters) -> dict[str, Any]:

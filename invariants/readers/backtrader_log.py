@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import groupby
@@ -18,6 +18,7 @@ from simcore.run import Rejected
 
 NOTIFIED = ("seen", "ref", "status", "side", "created_dt", "created_price", "created_size", "valid")
 EXECUTED = ("ref", "i", "dt", "size", "price")
+LIMIT = "Limit"
 ENDS = {
     "submitted": "",
     "accepted": "",
@@ -48,9 +49,13 @@ class _Order:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Orders:
-    """The orders folded from their notifications, and the rows that say what no log can say."""
+    """The orders folded from their notifications, and the rows that say what no log can say.
+
+    ``others`` are orders without a fixed limit (market, stop, ...) by their ``ref``, each with its kind.
+    """
 
     frame: pd.DataFrame
+    others: Mapping[int, str]
     rejected: tuple[Rejected, ...]
     partial: bool
     fees: Decimal | None
@@ -62,25 +67,30 @@ class _Fold:
 
     log: EngineTable
     orders: dict[int, _Order] = field(default_factory=dict)
+    others: dict[int, str] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
 
     def run(self) -> Self:
         """Take every row."""
         log = self.log
-        price, size = log.numbers("created_price"), log.numbers("created_size")
+        price, size = log.numbers("created_price", nullable=True), log.numbers("created_size")
         sides = [self._side(value, row) for row, value in enumerate(log.listed("side"), 1)]
         made = list(zip(log.times("created_dt"), price, size, sides, log.instants("valid", nullable=True), strict=True))
         executed = log.instants("exec_dt", nullable=True)
         fees = log.numbers("exec_comm", nullable=True)
         columns = [log.listed(str(name)) for name in log.frame.columns]
         known: set[tuple[Any, ...]] = set()
-        rows = zip(log.wholes("ref"), self._statuses(), log.times("seen"), strict=True)
-        for at, (ref, status, seen) in enumerate(rows):
+        rows = zip(log.wholes("ref"), self._statuses(), self._kinds(), log.times("seen"), strict=True)
+        for at, (ref, status, kind, seen) in enumerate(rows):
             cells = tuple(repr(column[at]) for column in columns)
             if cells in known:
                 self._reject(at + 1, "ref", ref, "a notification never logged before")
                 continue
             known.add(cells)
+            if self._is_other(ref, kind, at + 1):
+                continue
+            if price[at] is None:
+                raise log.refused("created_price", at + 1, None, "a number; else the exectype, which is no Limit")
             self._take(ref, status, at + 1, made[at], seen if executed[at] is None else executed[at], fees[at])
         return self
 
@@ -91,14 +101,25 @@ class _Fold:
         return side
 
     def _statuses(self) -> Iterator[str]:
-        kinds = self.log.listed("exectype")
-        for row, (status, kind) in enumerate(zip(self.log.listed("status"), kinds, strict=True), 1):
+        for row, status in enumerate(self.log.listed("status"), 1):
             word = status.strip().casefold() if isinstance(status, str) else ""
             if word not in ENDS:
                 raise self.log.refused("status", row, status, f"one of {', '.join(ENDS)}")
-            if kind is not None and str(kind).strip().casefold() != "limit":
-                raise self.log.refused("exectype", row, kind, "Limit: an order without a limit cannot be judged")
             yield word
+
+    def _kinds(self) -> Iterator[str]:
+        """The kind of each row's order; an order of which nothing is said is a limit order."""
+        for kind in self.log.listed("exectype"):
+            yield LIMIT if kind is None or str(kind).strip().casefold() == LIMIT.casefold() else str(kind).strip()
+
+    def _is_other(self, ref: int, kind: str, row: int) -> bool:
+        """Whether the row is of an order without a limit, or says of one order both."""
+        before = LIMIT if ref in self.orders else self.others.get(ref, kind)
+        if before != kind:
+            self._reject(row, "exectype", kind, f"{before}, as an earlier row says of order {ref}")
+        elif kind != LIMIT:
+            self.others[ref] = kind
+        return before != kind or kind != LIMIT
 
     def _take(self, ref: int, status: str, row: int, made: tuple[Any, ...], ns: int | None, fee: Any) -> None:
         created_ns, _, size, side, valid_ns = made
@@ -136,7 +157,9 @@ def orders_of(log: EngineTable, feed: Feed) -> Orders:
     frame = pd.DataFrame([_row(ref, order, feed) for ref, order in fold.orders.items()], columns=_COLUMNS, dtype=object)
     fees = [order.fee for order in fold.orders.values()]
     total = sum(map(plain, fees), Decimal(0)) if all(isinstance(fee, Decimal) for fee in fees) else None
-    return Orders(frame, tuple(fold.rejected), "partial" in map(str.casefold, map(str, log.listed("status"))), total)
+    return Orders(
+        frame, fold.others, tuple(fold.rejected), "partial" in map(str.casefold, map(str, log.listed("status"))), total
+    )
 
 
 _COLUMNS = ("order_id", "side", "price", "size", "submit_ns", "cancel_ns", "end_ns", "end", "row")
@@ -155,8 +178,12 @@ def _row(ref: int, order: _Order, feed: Feed) -> tuple[Any, ...]:
     return (ref, side, price, magnitude, sent_ns, min(cancels, default=None), end_ns, order.end or "open", order.row)
 
 
-def fills_of(bits: EngineTable, feed: Feed) -> tuple[pd.DataFrame, pd.DataFrame | None, tuple[Rejected, ...]]:
+def fills_of(
+    bits: EngineTable, feed: Feed, others: Collection[int] = ()
+) -> tuple[pd.DataFrame, pd.DataFrame | None, tuple[Rejected, ...]]:
     """The executions, the engine's position after each, and the rows that repeat one.
+
+    Those of the orders ``others`` are left out, and what they made of the position is taken off.
 
     ``broker.orders`` lists executions order by order; here they stand in time. Those of one bar, or
     one instant, follow each other as ``psize`` (the position after each) does.
@@ -176,7 +203,7 @@ def fills_of(bits: EngineTable, feed: Feed) -> tuple[pd.DataFrame, pd.DataFrame 
         seen.add((ref, i))
         side, size = signed(sizes[at])
         found.append((feed.first(dt), feed.last(dt), ref, side, prices[at], size, fees[at], at + 1, after[at]))
-    found = _in_time(found)
+    found = list(_without(others, _in_time(found)))
     fills = pd.DataFrame([f[:-1] for f in found], columns=_FILLS, dtype=object)
     positions = pd.DataFrame([(f[1], f[-1], f[-2]) for f in found], columns=["ns", "position", "row"], dtype=object)
     return fills, positions if "psize" in bits.frame else None, tuple(rejected)
@@ -206,6 +233,17 @@ def _in_time(found: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
             fits = (k for k, fill in enumerate(left) if _leads(fill, position))
             ordered.append(left.pop(next(fits, 0)))
     return ordered
+
+
+def _without(others: Collection[int], found: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """The executions of all orders but ``others``, each with the position that these alone would have made."""
+    theirs = Decimal(0)
+    for fill in found:
+        _, _, ref, side, _, size, *_, after = fill
+        if ref not in others:
+            yield (*fill[:-1], after - theirs if isinstance(after, Decimal) else after)
+        elif isinstance(size, Decimal):
+            theirs += side * size
 
 
 def _leads(fill: tuple[Any, ...], position: Any) -> bool:

@@ -281,6 +281,18 @@ def test_a_tick_of_the_instant_of_a_cancel_may_find_no_order(tmp_path: Path, off
     assert (found.failed, found.by_model) == (failed, 1 - failed)
 
 
+def test_a_tick_of_the_last_instant_at_which_an_order_is_valid_must_fill_it(tmp_path: Path) -> None:
+    """Valid is good till date, the date included: no cancel of the same instant excuses the miss."""
+    log = [
+        notified(1, 1, "Submitted", 2, 100, made=0.1, valid=at(2.123)),
+        notified(3, 1, "Expired", 2, 100, made=0.1, valid=at(2.123)),
+        notified(3.123, 2, "Completed", 2, 100, made=3, valid=None),
+    ]
+    folder = save(tmp_path / "run", notify_order=log, exbits=[executed(2, at(3.123), 2, 99, 2)])
+    found = on_tape(folder, [(ns(2.123), 99.0), (ns(3.123), 99.0)])["crossed_orders_fill"]
+    assert (found.failed, found.by_model) == (1, 0)
+
+
 @pytest.mark.parametrize(("first", "by_model"), [(101.5, 1), (101.4, 0)])
 def test_a_better_price_is_the_model_at_the_open_alone(tmp_path: Path, first: float, by_model: int) -> None:
     folder = save(tmp_path / "run", notify_order=LOG, exbits=BITS)

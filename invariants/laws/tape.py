@@ -328,7 +328,8 @@ def crossed_orders_fill(run: Run) -> Ruling:
     Fails: a trade crossed a live order, cap and volume allowed the fill, and it did not happen (or
     was too small).
     Passes: every order that a trade crossed inside its live window was filled by it.
-    By model: trades only ``at_limit`` (a queue), a trade ``at_arrival`` or ``at_cancel``, at the very instant;
+    By model: trades only ``at_limit`` (a queue), a trade ``at_arrival`` or ``at_cancel``, at the very instant
+    (of a cancel that ended the order, if the run says what did: not of a date until which it was good);
     an order ``not_live`` in the engine's own log, or ``rejected`` by it; a ``volume`` of which the order
     got a part.
     Unknown: no trade crossed a live order; or it hangs on trades of unknown aggressor, or on which
@@ -375,7 +376,9 @@ def _missed_kinds(run: Run, cells: Crossings) -> Objects:
         len(cells),
         at_limit=~cells.through,
         at_arrival=(ns == arrival_ns) | (ns == orders.live_ns[order]),
-        at_cancel=(orders.cancel_ns[order] != ABSENT) & (ns == effect_ns),
+        at_cancel=(orders.cancel_ns[order] != ABSENT)
+        & (ns == effect_ns)
+        & np.isin(orders.end[order], ("cancelled", "")),
         not_live=~logged_live(run, cells),
         rejected=run.orders.end[cells.order] == "rejected",
         volume=cells.got_lots > 0,

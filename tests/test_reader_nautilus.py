@@ -715,3 +715,19 @@ def test_more_than_was_traded_at_the_limit_is_not_excused_by_a_model_that_reuses
             failed,
             {"through": 300, "reused": 8},
         )
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="../shared/engines is not here")
+def test_a_lot_more_than_the_quote_that_touched_a_limit_is_found_in_the_events_alone(tmp_path: Path) -> None:
+    """Order 251 got the 0.56 that the bid of that instant had, and was then cancelled with a rest."""
+    source = SHARED / "nautilus-1.221" / "l1_quotes_trades"
+    events = gzip.decompress((source / "order_events.jsonl.gz").read_bytes()).decode()
+    meta = json.loads((source / "meta.json").read_text())
+    (tmp_path / "meta.json").write_text(json.dumps({key: meta[key] for key in ("engine", "version", "opt")}))
+    failed = []
+    for size in ("0.56", "0.57"):
+        changed = [line.replace('"last_qty": "0.56"', f'"last_qty": "{size}"') for line in events.splitlines()]
+        (tmp_path / "order_events.jsonl").write_text("\n".join(changed))
+        run = read_nautilus(tmp_path, tape=[SHARED / "tape" / "trades.parquet", SHARED / "tape" / "book.parquet"])
+        failed.append(law_named("fills_have_trades").judge(run).failed)
+    assert failed == [0, 1]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from invariants.laws.crossings import Crossings, causes, crossings, logged_live
-from invariants.laws.justification import overdrawn, reasons
+from invariants.laws.justification import outgrown, overdrawn, reasons
 from invariants.laws.ruling import (
     Claim,
     Mask,
@@ -38,7 +38,8 @@ def fills_have_trades(run: Run) -> Ruling:
     Without orders a fill's own price stands for the limit: some trade must have been as good.
     Unknown: no tape; or only a trade of unknown side could justify it (``aggressor`` opposite).
     By model: a trade ``at`` the limit, a ``book_cross``, a ``book_standing`` on arrival (``book_thin``
-    where its best quote was smaller than the fill), a trade of the ``wrong_side``.
+    where its best quote was smaller than the fill), a trade of the ``wrong_side``; ``touch_thin`` is a
+    book that only touched the limit with less than the fill.
     Source: nautechsystems/nautilus_trader#5054 (filled at midnight without data), nautilus_trader#2549.
     """
     if not len(run.orders) and "orders" not in run.read:
@@ -59,12 +60,16 @@ def fills_have_trades(run: Run) -> Ruling:
         because = "only a trade fills"
         if row in thin:
             because = "the best quote that stood before was smaller than the fill, and only a trade fills"
+        if row in outgrew:
+            because = "the quotes that touched its limit were smaller than the fill, and only a trade fills"
         return Claim("ns", int(run.fills.ns[row]), want, because, story)
 
     why = reasons(run)[rows]
     lacking = (why == "book_standing") & overdrawn(run, rows)
-    why[lacking] = "book_thin"
+    touched = (why == "book_cross") & outgrown(run, rows)
+    why[lacking], why[touched] = "book_thin", "touch_thin"
     thin = set(rows[lacking].tolist())
+    outgrew = set(rows[touched].tolist())
     return rule_on("fills", rows, broken, tell, undecided=found.perhaps[rows], reason=_UNKNOWN_SIDE, kinds=why)
 
 

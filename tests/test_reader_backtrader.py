@@ -13,6 +13,7 @@ import pytest
 
 from invariants.auditing import audit
 from invariants.readers.backtrader import is_backtrader, read_backtrader
+from invariants.readers.binary_sums import settled
 from invariants.verdict import Verdict
 from simcore import InputError, Run
 from simcore.run import ABSENT
@@ -362,6 +363,36 @@ def test_orders_without_a_limit_are_counted_and_the_others_judged(tmp_path: Path
     bits[1] = executed(5, at(2), 4, 101, 5)  # more than the position says
     save(tmp_path, exbits=bits)
     assert "position_sums_fills" in {j.law for j in audit(read_backtrader(tmp_path)).judgements if j.failed}
+
+
+def test_what_partial_executions_leave_in_floats_is_no_execution(tmp_path: Path) -> None:
+    """0.3 - 0.1 - 0.1 leaves 0.09999999999999998, and in all 2.8e-17, which the engine executes, too."""
+    log = [
+        notified(1, 1, "Submitted", 0.3, 100, valid=None),
+        notified(1, 1, "Partial", 0.3, 100, valid=None, exec_comm=0.01),
+        notified(2, 1, "Completed", 0.3, 100, valid=None, exec_comm=0.03, exec_dt=at(4)),
+    ]
+    done = [
+        executed(1, at(1), 0.1, 100, 0.1, 0),
+        executed(1, at(2), 0.1, 100, 0.2, 1),
+        executed(1, at(3), 0.3 - 0.1 - 0.1, 100, 0.30000000000000004, 2),
+        executed(1, at(4), 2.7755575615628914e-17, 100, 0.30000000000000004, 3),
+    ]
+    run = read_backtrader(save(tmp_path / "run", notify_order=log, exbits=done))
+    assert [str(run.instrument.size(lots)) for lots in run.fills.size_lots.tolist()] == ["0.1", "0.1", "0.1"]
+    assert run.reported["unjudged.executions of float noise"] == 1
+    assert run.reported["fees"] == Decimal("0.03")
+    assert not {j.law for j in audit(run).judgements if j.failed}
+
+
+def test_a_sum_of_more_decimals_than_usual_is_settled() -> None:
+    value = Decimal("100000000.00000001")
+    assert settled(value, decimals=30, additions=9, largest=value) == value
+
+
+def test_an_execution_of_nothing_at_all_is_a_finding(tmp_path: Path) -> None:
+    run = read_backtrader(save(tmp_path / "run", exbits=[*BITS, executed(3, at(3), 0.0, 100, 0.0, 1)]))
+    assert audit(run)["values_are_valid"].verdict is Verdict.FAIL
 
 
 @pytest.mark.parametrize(("first", "then"), [("Limit", "Market"), ("Market", "Limit")])

@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from invariants.readers.backtrader_feed import Feed
-from invariants.readers.backtrader_log import EXECUTED, NOTIFIED, Orders, fills_of, orders_of
+from invariants.readers.backtrader_log import EXECUTED, NOTIFIED, Executions, Orders, amounts_of, fills_of, orders_of
 from invariants.readers.backtrader_writer import Writer, is_writer, read_writer
 from invariants.readers.binary_sums import decimals_of, settled
 from invariants.readers.engine_run import Output, run_of
@@ -138,12 +138,15 @@ def _table(path: Path | None, need: tuple[str, ...]) -> EngineTable | None:
 
 def _output(name: str, files: _Files, orders: Orders | None, feed: Feed, parameters: Parameters) -> Output:
     others = {} if orders is None else orders.others
-    fills, positions, repeated = (no_fills(), None, ()) if files.bits is None else fills_of(files.bits, feed, others)
+    done = Executions(no_fills(), None) if files.bits is None else fills_of(files.bits, feed, others)
+    fills = done.frame
     totals, doubled = ({}, ()) if files.traded is None else _transactions(files.traded)
     totals |= {} if files.writer is None else _account(files.writer, fills)
     if orders is not None and orders.fees is not None:
         totals["fees"] = orders.fees
-    totals = with_claims(totals, *_claims(files, fills, orders, parameters))
+    totals = with_claims(totals, *_claims(files, done, orders, parameters))
+    if done.residues:
+        totals[f"{UNJUDGED}executions of float noise"] = Decimal(done.residues)
     if others:
         totals = {
             name if name == "fees" or name.startswith(UNJUDGED) else UNJUDGED + name: value
@@ -158,7 +161,7 @@ def _output(name: str, files: _Files, orders: Orders | None, feed: Feed, paramet
         name=name,
         fills=fills,
         orders=None if orders is None else orders.frame,
-        positions=positions,
+        positions=done.positions,
         profile="backtrader-bars" if feed.bar_ns else "backtrader-ticks",
         dials=_dials(parameters),
         provenance={}
@@ -168,7 +171,12 @@ def _output(name: str, files: _Files, orders: Orders | None, feed: Feed, paramet
         last_event_ns=last_ns,
         files=_shown(files, parameters),
         inputs={file.file: file.sha256 for file in files.all()} | dict(parameters.inputs),
-        rejected=(*(() if orders is None else orders.rejected), *repeated, *doubled, *_contradicted(files, parameters)),
+        rejected=(
+            *(() if orders is None else orders.rejected),
+            *done.rejected,
+            *doubled,
+            *_contradicted(files, parameters),
+        ),
         read=_read(files),
     )
 
@@ -189,15 +197,16 @@ def _dials(parameters: Parameters) -> dict[str, Any]:
 
 
 def _claims(
-    files: _Files, fills: pd.DataFrame, orders: Orders | None, parameters: Parameters
+    files: _Files, done: Executions, orders: Orders | None, parameters: Parameters
 ) -> tuple[dict[str, Decimal | None], dict[str, Decimal | int]]:
     """Totals that the parameters state, and what the rows have of the same."""
     claims: dict[str, Decimal | None] = {}
     counted: dict[str, Decimal | int] = {}
     if files.bits is not None:
         claims |= {name: parameters.number(parameters.values, key) for name, key in _STATED.items()}
-        sizes = [side * size for side, size in zip(fills["side"], fills["size"], strict=True)]
-        counted["fills"] = len(files.bits)
+        claims["fills"] = None if claims["fills"] is None else claims["fills"] - done.residues
+        sizes = [side * size for side, size in zip(done.frame["side"], done.frame["size"], strict=True)]
+        counted["fills"] = len(files.bits) - done.residues
         if all(isinstance(size, Decimal) for size in sizes):
             counted["position"] = sum(sizes, Decimal(0))
     if orders is not None:
@@ -252,7 +261,7 @@ def _transactions(table: EngineTable) -> tuple[dict[str, Any], tuple[Rejected, .
         raise InputError(file=table.file, field="symbol", got=", ".join(symbols[:3]), wanted="one instrument")
     seen: set[int] = set()
     rejected, amounts = [], []
-    for row, (at, amount) in enumerate(zip(table.times("date"), table.numbers("amount"), strict=True), 1):
+    for row, (at, amount) in enumerate(zip(table.times("date"), amounts_of(table, "amount"), strict=True), 1):
         if not isinstance(amount, Decimal):
             raise table.refused("amount", row, amount, "a finite number")
         if at in seen:

@@ -135,7 +135,7 @@ class _Fold:
             self._reject(row, "status", status, wanted, law="orders_are_conserved")
         else:
             order.end, order.ended_by, order.ended_ns = ENDS[status], status, ns
-        order.fee = fee if order.fee is None or ENDS[status] else order.fee
+        order.fee = fee  # so far, of all executions
 
     def _reject(self, row: int, name: str, got: Any, wanted: str, *, law: str = "values_are_valid") -> None:
         self.rejected.append(Rejected("order_events", self.log.file, row, name, got, wanted, law))
@@ -178,22 +178,33 @@ def _row(ref: int, order: _Order, feed: Feed) -> tuple[Any, ...]:
     return (ref, side, price, magnitude, sent_ns, min(cancels, default=None), end_ns, order.end or "open", order.row)
 
 
-def fills_of(
-    bits: EngineTable, feed: Feed, others: Collection[int] = ()
-) -> tuple[pd.DataFrame, pd.DataFrame | None, tuple[Rejected, ...]]:
+@dataclass(frozen=True, eq=False, slots=True)
+class Executions:
     """The executions, the engine's position after each, and the rows that repeat one.
 
-    Those of the orders ``others`` are left out, and what they made of the position is taken off.
+    ``residues`` counts those left out because float noise is all that they executed.
+    """
+
+    frame: pd.DataFrame
+    positions: pd.DataFrame | None
+    rejected: tuple[Rejected, ...] = ()
+    residues: int = 0
+
+
+def fills_of(bits: EngineTable, feed: Feed, others: Collection[int] = ()) -> Executions:
+    """The executions in the bits of all orders; those of the orders ``others`` and their part of the position left out.
 
     ``broker.orders`` lists executions order by order; here they stand in time. Those of one bar, or
-    one instant, follow each other as ``psize`` (the position after each) does.
+    one instant, follow each other as ``psize`` (the position after each) does. What partial executions
+    leave of an order is a difference of floats: its noise is taken away, and where nothing else is left
+    (the engine executes 2.8e-17) there is no execution.
     Raises ``InputError``.
     """
-    sizes, prices = bits.numbers("size"), bits.numbers("price")
+    prices, raw, sizes = bits.numbers("price"), bits.numbers("size"), amounts_of(bits, "size")
     fees = [_plain(fee) for fee in bits.numbers("comm", nullable=True)]
     after = _positions(bits) if "psize" in bits.frame else [None] * len(bits)
     seen: set[tuple[int, int]] = set()
-    rejected, found = [], []
+    rejected, found, residues = [], [], 0
     names = zip(bits.wholes("ref"), bits.wholes("i"), bits.times("dt"), strict=True)
     for at, (ref, i, dt) in enumerate(names):
         if (ref, i) in seen:
@@ -201,12 +212,25 @@ def fills_of(
             rejected.append(Rejected("fills", bits.file, at + 1, "ref, i", f"{ref}, {i}", wanted))
             continue
         seen.add((ref, i))
+        if sizes[at] == 0 != raw[at]:
+            residues += 1
+            continue
         side, size = signed(sizes[at])
         found.append((feed.first(dt), feed.last(dt), ref, side, prices[at], size, fees[at], at + 1, after[at]))
     found = list(_without(others, _in_time(found)))
     fills = pd.DataFrame([f[:-1] for f in found], columns=_FILLS, dtype=object)
     positions = pd.DataFrame([(f[1], f[-1], f[-2]) for f in found], columns=["ns", "position", "row"], dtype=object)
-    return fills, positions if "psize" in bits.frame else None, tuple(rejected)
+    return Executions(fills, positions if "psize" in bits.frame else None, tuple(rejected), residues)
+
+
+def amounts_of(table: EngineTable, name: str) -> list[Any]:
+    """Sizes that may be differences of floats, without the noise of these; what is not finite stays as it is."""
+    clean = decimals_of(floats_of(table.frame, name, file=table.file), sums=_SUBTRACTIONS)
+    return [c if c.is_finite() and c != raw else raw for c, raw in zip(clean, table.numbers(name), strict=True)]
+
+
+_SUBTRACTIONS = 100
+"""Executions of one order, one after the other."""
 
 
 def _positions(bits: EngineTable) -> list[Any]:

@@ -392,6 +392,14 @@ def test_a_curve_that_stops_early_is_an_early_end(tmp_path: Path) -> None:
     assert verdicts(read_backtestingpy(folder))["run_is_complete"] == "fail"
 
 
+def test_an_index_that_pandas_wrote_besides_is_no_second_label(tmp_path: Path) -> None:
+    plain = read_backtestingpy(output(tmp_path, log=log_frame())).to_frames()
+    for name in ("equity_curve", "stats", "trades"):
+        pd.read_csv(tmp_path / f"{name}.csv").to_csv(tmp_path / f"{name}.csv")
+    for name, frame in read_backtestingpy(tmp_path).to_frames().items():
+        pd.testing.assert_frame_equal(frame, plain[name])
+
+
 def test_parquet_is_read_before_its_twin_in_csv(tmp_path: Path) -> None:
     folder = output(tmp_path)
     trades_frame(TRADES[:2]).to_parquet(folder / "trades.parquet")

@@ -101,7 +101,7 @@ def _files(path: Path) -> dict[str, Table]:
 
 
 def _bars(curve: Table) -> Bars:
-    names = [name for name in curve.columns if name not in CURVE]
+    names = [name for name in curve.source.names() if name not in CURVE]
     if len(names) != 1:
         got = ", ".join(curve.columns)
         raise InputError(file=curve.file, field="columns", got=got, wanted="one column of times beside Equity")
@@ -295,10 +295,11 @@ def _figures(stats: Table | None) -> dict[str, tuple[str, int]]:
     """Where each figure stands: the column and the row of its cell."""
     if stats is None:
         return {}
-    if len(stats.columns) != 2:
-        got = ", ".join(stats.columns)
+    names = stats.source.names()
+    if len(names) != 2:
+        got = ", ".join(names)
         raise InputError(file=stats.file, field="columns", got=got, wanted="two columns: a name and a value")
-    name, value = stats.columns
+    name, value = names
     places: dict[str, tuple[str, int]] = {}
     for at, key in enumerate(stats.columns[name]):
         if str(key) in places:

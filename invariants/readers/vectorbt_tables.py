@@ -112,7 +112,7 @@ def series_of(files: Sequence[Path], name: str) -> Series | None:
     if path is None:
         return None
     table = EngineTable.read(path)
-    names = [str(column) for column in table.frame.columns]
+    names = table.names()
     if len(names) != 2:
         got = ", ".join(names[:9])
         raise InputError(file=table.file, field="columns", got=got, wanted="a label and one column: select one asset")

@@ -104,8 +104,8 @@ def read_backtrader(
     folder = given if given.is_dir() else given.parent
     parameters, files = parameters_of(folder), _files(given, folder)
     feed = Feed.of(files.labels(), parameters)
-    orders = None if files.log is None else orders_of(files.log, feed)
-    run = run_of(_output(folder.name, files, orders, feed, parameters), rules=rules, tape=tape)
+    orders, done = _told(files, feed)
+    run = run_of(_output(folder.name, files, orders, done, feed, parameters), rules=rules, tape=tape)
     if files.bits is None:
         return replace(run, read={table: count for table, count in run.read.items() if table != "fills"})
     if rules is not None:
@@ -115,6 +115,18 @@ def read_backtrader(
     slips = any(parameters.number(parameters.options, name) for name in ("slip_perc", "slip_fixed"))
     undeclared = run.rules.undeclared | filler | ({"pricing"} if slips else set())
     return replace(run, rules=replace(run.rules, undeclared=undeclared))
+
+
+def _told(files: _Files, feed: Feed) -> tuple[Orders | None, Executions]:
+    """The orders and the executions: their sizes are freed from the noise of floats together, or not at all."""
+    if files.bits is None:
+        return None, Executions(no_fills(), None)
+    if files.log is None:
+        [sizes] = amounts_of((files.bits, "size"))
+        return None, fills_of(files.bits, sizes, feed)
+    sizes, asked = amounts_of((files.bits, "size"), (files.log, "created_size"))
+    orders = orders_of(files.log, asked, feed)
+    return orders, fills_of(files.bits, sizes, feed, orders.others)
 
 
 def _files(given: Path, folder: Path) -> _Files:
@@ -136,9 +148,10 @@ def _table(path: Path | None, need: tuple[str, ...]) -> EngineTable | None:
     return None if path is None else EngineTable.read(path, need=need)
 
 
-def _output(name: str, files: _Files, orders: Orders | None, feed: Feed, parameters: Parameters) -> Output:
+def _output(
+    name: str, files: _Files, orders: Orders | None, done: Executions, feed: Feed, parameters: Parameters
+) -> Output:
     others = {} if orders is None else orders.others
-    done = Executions(no_fills(), None) if files.bits is None else fills_of(files.bits, feed, others)
     fills = done.frame
     totals, doubled = ({}, ()) if files.traded is None else _transactions(files.traded)
     totals |= {} if files.writer is None else _account(files.writer, fills)
@@ -260,8 +273,9 @@ def _transactions(table: EngineTable) -> tuple[dict[str, Any], tuple[Rejected, .
     if len(symbols) > 1:
         raise InputError(file=table.file, field="symbol", got=", ".join(symbols[:3]), wanted="one instrument")
     seen: set[int] = set()
-    rejected, amounts = [], []
-    for row, (at, amount) in enumerate(zip(table.times("date"), amounts_of(table, "amount"), strict=True), 1):
+    rejected, kept = [], []
+    [amounts] = amounts_of((table, "amount"))
+    for row, (at, amount) in enumerate(zip(table.times("date"), amounts, strict=True), 1):
         if not isinstance(amount, Decimal):
             raise table.refused("amount", row, amount, "a finite number")
         if at in seen:
@@ -269,14 +283,14 @@ def _transactions(table: EngineTable) -> tuple[dict[str, Any], tuple[Rejected, .
             rejected.append(Rejected("transactions", table.file, row, "date", at, wanted))
             continue
         seen.add(at)
-        amounts.append(amount)
-    sides = [signed(amount)[0] for amount in amounts]
+        kept.append(amount)
+    sides = [signed(amount)[0] for amount in kept]
     totals = {
-        "fills": len(amounts),
+        "fills": len(kept),
         "buys": sides.count(1),
         "sells": sides.count(-1),
-        "turnover": sum(map(abs, amounts), Decimal(0)),
-        "position": sum(amounts, Decimal(0)),
+        "turnover": sum(map(abs, kept), Decimal(0)),
+        "position": sum(kept, Decimal(0)),
     }
     return totals, tuple(rejected)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import groupby
 from typing import Any, Self
+
+import numpy as np
 
 from invariants.readers.backtrader_feed import Feed
 from invariants.readers.binary_sums import plain
@@ -66,6 +68,7 @@ class _Fold:
     """Notifications, folded into orders in the order of the log."""
 
     log: EngineTable
+    sizes: Sequence[Any]
     orders: dict[int, _Order] = field(default_factory=dict)
     others: dict[int, str] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
@@ -73,7 +76,7 @@ class _Fold:
     def run(self) -> Self:
         """Take every row."""
         log = self.log
-        price, size = log.numbers("created_price", nullable=True), log.numbers("created_size")
+        price, size = log.numbers("created_price", nullable=True), self.sizes
         sides = [self._side(value, row) for row, value in enumerate(log.listed("side"), 1)]
         made = list(zip(log.times("created_dt"), price, size, sides, log.instants("valid", nullable=True), strict=True))
         executed = log.instants("exec_dt", nullable=True)
@@ -135,7 +138,8 @@ class _Fold:
             self._reject(row, "status", status, wanted, law="orders_are_conserved")
         else:
             order.end, order.ended_by, order.ended_ns = ENDS[status], status, ns
-        order.fee = fee  # so far, of all executions
+        if ENDS[status] or not order.end:
+            order.fee = fee  # so far, of all executions
 
     def _reject(self, row: int, name: str, got: Any, wanted: str, *, law: str = "values_are_valid") -> None:
         self.rejected.append(Rejected("order_events", self.log.file, row, name, got, wanted, law))
@@ -146,14 +150,14 @@ def _told(made: tuple[Any, ...]) -> str:
     return f"{size} at {price}, created {created} ns, valid {valid} ns"
 
 
-def orders_of(log: EngineTable, feed: Feed) -> Orders:
+def orders_of(log: EngineTable, sizes: Sequence[Any], feed: Feed) -> Orders:
     """The orders in a log of ``notify_order``, in the order of their first notification.
 
     ``valid`` is a cancel that was sent along: the order may still fill in the bar or tick of that
     very label. ``end_ns`` is the time that the engine gave the end; an expiry is noticed in the
     first bar or tick behind ``valid``. Raises ``InputError``.
     """
-    fold = _Fold(log).run()
+    fold = _Fold(log, sizes).run()
     frame = pd.DataFrame([_row(ref, order, feed) for ref, order in fold.orders.items()], columns=_COLUMNS, dtype=object)
     fees = [order.fee for order in fold.orders.values()]
     total = sum(map(plain, fees), Decimal(0)) if all(isinstance(fee, Decimal) for fee in fees) else None
@@ -191,7 +195,7 @@ class Executions:
     residues: int = 0
 
 
-def fills_of(bits: EngineTable, feed: Feed, others: Collection[int] = ()) -> Executions:
+def fills_of(bits: EngineTable, sizes: Sequence[Any], feed: Feed, others: Collection[int] = ()) -> Executions:
     """The executions in the bits of all orders; those of the orders ``others`` and their part of the position left out.
 
     ``broker.orders`` lists executions order by order; here they stand in time. Those of one bar, or
@@ -200,7 +204,7 @@ def fills_of(bits: EngineTable, feed: Feed, others: Collection[int] = ()) -> Exe
     (the engine executes 2.8e-17) there is no execution.
     Raises ``InputError``.
     """
-    prices, raw, sizes = bits.numbers("price"), bits.numbers("size"), amounts_of(bits, "size")
+    prices, raw = bits.numbers("price"), bits.numbers("size")
     fees = [_plain(fee) for fee in bits.numbers("comm", nullable=True)]
     after = _positions(bits) if "psize" in bits.frame else [None] * len(bits)
     seen: set[tuple[int, int]] = set()
@@ -223,10 +227,18 @@ def fills_of(bits: EngineTable, feed: Feed, others: Collection[int] = ()) -> Exe
     return Executions(fills, positions if "psize" in bits.frame else None, tuple(rejected), residues)
 
 
-def amounts_of(table: EngineTable, name: str) -> list[Any]:
-    """Sizes that may be differences of floats, without the noise of these; what is not finite stays as it is."""
-    clean = decimals_of(floats_of(table.frame, name, file=table.file), sums=_SUBTRACTIONS)
-    return [c if c.is_finite() and c != raw else raw for c, raw in zip(clean, table.numbers(name), strict=True)]
+def amounts_of(*columns: tuple[EngineTable, str]) -> list[list[Any]]:
+    """Columns of sizes that may be differences of floats, all without the noise of these, or none.
+
+    What is not finite stays as it is.
+    """
+    raw = [table.numbers(name) for table, name in columns]
+    floats = [floats_of(table.frame, name, file=table.file) for table, name in columns]
+    clean = iter(decimals_of(np.concatenate(floats), sums=_SUBTRACTIONS))
+    return [
+        [c if c.is_finite() and c != value else value for value, c in zip(values, clean, strict=False)]
+        for values in raw
+    ]
 
 
 _SUBTRACTIONS = 100

@@ -32,7 +32,7 @@ def orders_are_conserved(run: Run) -> Iterator[Ruling]:
     """Why: an order that vanishes takes its risk out of the books, not out of the market.
 
     Fails: an end state that the fills contradict (filled with lots left, cancelled with none left,
-    rejected with fills); counts of ends that do not add up to the submits; a cancel of nothing.
+    rejected with fills, a fill after the end); counts of ends that do not add up to the submits; a cancel of nothing.
     Passes: submitted = filled + cancelled + expired + rejected + still open, and every row agrees.
     Unknown: some orders have no end state.
     Source: nautechsystems/nautilus_trader#4062 (commands lost at shutdown), pgellert/matching-engine#2.
@@ -68,8 +68,18 @@ def _ends(run: Run, ended: Mask) -> Ruling:
     left = orders.size_lots - filled
     says_filled = orders.end == "filled"
     broken = np.where(says_filled, left != 0, left == 0) | ((orders.end == "rejected") & (filled != 0))
+    last_ns = np.full(len(orders), ABSENT)
+    np.maximum.at(last_ns, fills.order[known], fills.ns[known])
+    told = run.provenance.get("end_ns", "native") in ("native", "derived")
+    late = told & (orders.end_ns != ABSENT) & (last_ns > orders.end_ns)
 
     def tell(i: int) -> Claim:
+        if late[i] and not broken[i]:
+            story = (
+                f"{let_order(run, i)} Then it fills at {last_ns[i]} ns. Yet the run says that it ended "
+                f"{orders.end[i]} at {orders.end_ns[i]} ns, before that."
+            )
+            return Claim("end_ns", int(orders.end_ns[i]), f"at least {last_ns[i]}", "its last fill", story)
         want = (
             "filled"
             if left[i] == 0
@@ -86,7 +96,7 @@ def _ends(run: Run, ended: Mask) -> Ruling:
     return rule_on(
         "orders",
         rows,
-        broken[rows].astype(np.bool_),
+        (broken | late)[rows].astype(np.bool_),
         tell,
         undecided=int((~ended).sum()),
         reason="orders without an end state",

@@ -731,3 +731,22 @@ def test_a_lot_more_than_the_quote_that_touched_a_limit_is_found_in_the_events_a
         run = read_nautilus(tmp_path, tape=[SHARED / "tape" / "trades.parquet", SHARED / "tape" / "book.parquet"])
         failed.append(law_named("fills_have_trades").judge(run).failed)
     assert failed == [0, 1]
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="../shared/engines is not here")
+def test_fills_of_a_book_that_was_not_given_are_undecided() -> None:
+    tape = SHARED / "tape" / "trades.parquet"
+    run = read_nautilus(SHARED / "nautilus-1.231" / "l1_quotes_trades", tape=tape)
+    found = law_named("fills_have_trades").judge(run)
+    assert (found.verdict, found.failed, found.undecided) == (Verdict.UNKNOWN, 0, 97)
+    assert "no tops of book" in found.reason
+
+
+@pytest.mark.parametrize("form", ["plain", "quoted"])
+def test_reports_are_recognised_however_their_header_is_quoted(tmp_path: Path, form: str) -> None:
+    folder = write_reports(tmp_path / "run", form="csv")
+    for file in folder.glob("*.csv.gz"):
+        frame = pd.read_csv(file, dtype=str, keep_default_na=False)
+        frame.to_csv(file, index=False, quoting=csv.QUOTE_ALL if form == "quoted" else csv.QUOTE_MINIMAL)
+    assert is_nautilus(folder)
+    assert is_nautilus(folder / "fills.csv.gz")

@@ -27,6 +27,7 @@ from invariants.laws.ruling import (
 from simcore.run import ABSENT, Ints, Objects, Run
 
 _UNKNOWN_SIDE = "only a trade of unknown aggressor could have caused the fill"
+_NO_BOOK = "no tops of book were given, and by the rules a book may fill"
 
 
 def fills_have_trades(run: Run) -> Ruling:
@@ -36,7 +37,8 @@ def fills_have_trades(run: Run) -> Ruling:
     names (``trade_seq``) a trade that does not.
     Passes: such a trade stands on the tape at the fill's own instant.
     Without orders a fill's own price stands for the limit: some trade must have been as good.
-    Unknown: no tape; or only a trade of unknown side could justify it (``aggressor`` opposite).
+    Unknown: no tape; or only a trade of unknown side could justify it (``aggressor`` opposite); or an
+    engine's profile lets the book fill, and no tops of book were given.
     By model: a trade ``at`` the limit, a ``book_cross``, a ``book_standing`` on arrival (``book_thin``
     where its best quote was smaller than the fill), a trade of the ``wrong_side``; ``touch_thin`` is a
     book that only touched the limit with less than the fill.
@@ -70,7 +72,19 @@ def fills_have_trades(run: Run) -> Ruling:
     why[lacking], why[touched] = "book_thin", "touch_thin"
     thin = set(rows[lacking].tolist())
     outgrew = set(rows[touched].tolist())
-    return rule_on("fills", rows, broken, tell, undecided=found.perhaps[rows], reason=_UNKNOWN_SIDE, kinds=why)
+    unseen = broken & _by_the_book(run, why)
+    reason = _NO_BOOK if unseen.any() else _UNKNOWN_SIDE
+    return rule_on(
+        "fills", rows, broken & ~unseen, tell, undecided=found.perhaps[rows] | unseen, reason=reason, kinds=why
+    )
+
+
+def _by_the_book(run: Run, why: Objects) -> Mask:
+    """Fills that a book may have caused which was not given: of an engine whose profile documents such fills."""
+    documented = [kind for kind in np.unique(why) if f"fills_have_trades.{kind}" in run.rules.documented]
+    bookless = bool(run.engine) and "quotes" not in run.read and not len(run.tops)
+    may = any(f"fills_have_trades.{kind}" in run.rules.documented for kind in ("book_cross", "book_standing"))
+    return np.asarray(~np.isin(why, documented) & (bookless and may), dtype=np.bool_)
 
 
 def _fills_alone(run: Run) -> Ruling:
@@ -88,7 +102,9 @@ def _fills_alone(run: Run) -> Ruling:
         return Claim("ns", int(fills.ns[row]), f"the time of a trade that reaches {price} ticks", "", story)
 
     broken = np.asarray(~np.isin(why, ("through", "at")))
-    return rule_on("fills", np.arange(len(fills)), broken, tell, kinds=why)
+    unseen = broken & _by_the_book(run, why)
+    rows = np.arange(len(fills))
+    return rule_on("fills", rows, broken & ~unseen, tell, undecided=unseen, reason=_NO_BOOK, kinds=why)
 
 
 def _trades_at(run: Run, row: int) -> str:

@@ -30,14 +30,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any, cast
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from invariants.readers.engine_run import Output, run_of
 from invariants.readers.nautilus_counts import counts_of, with_counts
 from invariants.readers.nautilus_events import TABLE, fold_events
 from invariants.readers.nautilus_reports import fills_of, nothing_of, orders_of, totals_of, with_arrivals
 from invariants.readers.parameters import Parameters, parameters_of
+from invariants.readers.peek import columns_of
 from invariants.readers.sources import Sources, bytes_of
 from invariants.readers.tables import SUFFIXES, frame_from_bytes
 from invariants.readers.tape import Tape
@@ -78,14 +76,7 @@ def _is_events(file: Path) -> bool:
 
 
 def _is_report(file: Path) -> bool:
-    if not file.name.endswith(SUFFIXES):
-        return False
-    if not file.name.endswith(".parquet"):
-        return frozenset(_head(file).decode("utf-8-sig", "replace").strip().split(",")) >= _REPORT
-    try:
-        return frozenset(pq.read_schema(file).names) >= _REPORT
-    except (OSError, ValueError, pa.ArrowException):
-        return False
+    return columns_of(file) >= _REPORT
 
 
 def _head(file: Path) -> bytes:

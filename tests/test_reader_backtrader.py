@@ -403,6 +403,48 @@ def test_an_order_of_two_kinds_is_a_rejected_row(tmp_path: Path, first: str, the
     assert (rejected.row, rejected.field, rejected.got) == (2, "exectype", then)
 
 
+def test_an_order_that_waits_for_its_parent_is_counted_and_not_judged(tmp_path: Path) -> None:
+    log = [{**rows, "parent": [None]} for rows in LOG]
+    log += [
+        {**rows, "parent": [1]} for rows in (notified(2, 5, "Submitted", -2, 103), notified(2, 5, "Canceled", -2, 103))
+    ]
+    run = read_backtrader(save(tmp_path, notify_order=log, exbits=BITS))
+    assert run.orders.order_id.tolist() == [1, 2, 3, 4]
+    assert run.reported["unjudged.orders of type Limit of a bracket"] == 1
+
+
+@pytest.mark.parametrize(("seen", "missed"), [(1, 0), (2, 1)])
+def test_what_the_broker_cancels_by_itself_it_cancels_inside_the_bar(tmp_path: Path, seen: int, missed: int) -> None:
+    """Told in the bar itself: one of an OCO group. Told a bar later: the strategy's, made at the bar's close."""
+    log = [
+        notified(1, 1, "Submitted", 2, 100, valid=None),
+        notified(seen, 1, "Canceled", 2, 100, valid=None, exec_dt=at(1)),
+        notified(1, 2, "Completed", -2, 103, valid=None),
+    ]
+    folder = save(tmp_path / "run", notify_order=log, exbits=[executed(2, at(1), -2, 103, -2)])
+    (folder / "meta.json").write_text(json.dumps({"opt": {"bar_seconds": 60}}))
+    found = on_tape(folder, [(ns(1.2), 103.0), (ns(1.5), 99.0)])
+    assert found["crossed_orders_fill"].failed == missed
+    assert not found["no_fill_after_cancel"].failed
+
+
+def test_a_run_without_any_execution_is_read_from_what_pandas_writes_of_nothing(tmp_path: Path) -> None:
+    for index in (True, False):
+        folder = save(tmp_path / str(index), notify_order=LOG)
+        pd.DataFrame([]).to_csv(folder / "exbits.csv", index=index)
+        assert not len(read_backtrader(folder).fills)
+    folder = save(tmp_path / "parquet", notify_order=LOG)
+    pd.DataFrame([]).to_parquet(folder / "exbits.parquet")
+    assert not len(read_backtrader(folder).fills)
+
+
+@pytest.mark.parametrize("filler", [True, False, None])
+def test_a_filler_leaves_the_sizing_open(tmp_path: Path, filler: bool | None) -> None:
+    folder = whole(tmp_path / "run")
+    (folder / "meta.json").write_text(json.dumps({"opt": {} if filler is None else {"filler": filler}}))
+    assert read_backtrader(folder).rules.declares("sizing") is not (filler or False)
+
+
 def test_a_limit_order_without_a_price_is_named(tmp_path: Path) -> None:
     rows = [notified(1, 1, "Submitted", 2, None, exectype=None)]  # type: ignore[arg-type]
     with pytest.raises(InputError, match="created_price"):

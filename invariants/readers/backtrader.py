@@ -11,12 +11,14 @@ In one folder, each table as ``.parquet``, ``.csv`` or ``.csv.gz`` (Parquet, whe
 
 With the WriterFile alone the run has no orders and no fills, only totals. With ``exbits`` alone it
 has fills and no orders. ``meta.json`` beside them may state ``opt.bar_seconds``, ``opt.bar_label``,
-``opt.commission`` (the rate), and ``opt.slip_perc`` or ``opt.slip_fixed``, which leave the pricing
-undeclared. Cash is that of stocks: no margin, no multiplier.
+``opt.commission`` (the rate), ``opt.filler`` (true where a filler bounds executions by volume, which leaves
+the sizing undeclared; a notification of a part says so, too), and ``opt.slip_perc`` or ``opt.slip_fixed``,
+which leave the pricing undeclared. Cash is that of stocks: no margin, no multiplier.
 
-Orders of another ``exectype`` than Limit (market, stop, ...) have no limit that could be judged: they and
-their executions are left out and counted as ``unjudged``, the position is taken less what they made of it,
-and figures of the whole account are ``unjudged``, too.
+Orders of another ``exectype`` than Limit (market, stop, ...) have no limit that could be judged, and those
+with a ``parent`` (of a bracket) wait until it is filled: they and their executions are left out and
+counted as ``unjudged``, the position is taken less what they made of it, and figures of the whole
+account are ``unjudged``, too.
 
 Figures that ``meta.json`` may state are held against the rows: ``exbits`` (executions), ``final_pos``,
 ``orders`` (of the broker; those of the last bar are never told to ``notify_order``), ``notifs`` and
@@ -111,7 +113,7 @@ def read_backtrader(
     if rules is not None:
         return run
     # by default volume is ignored, so somebody set a filler, and which one no file says
-    filler = {"sizing"} if orders is not None and orders.partial else set()
+    filler = {"sizing"} if parameters.flag("filler") or (orders is not None and orders.partial) else set()
     slips = any(parameters.number(parameters.options, name) for name in ("slip_perc", "slip_fixed"))
     undeclared = run.rules.undeclared | filler | ({"pricing"} if slips else set())
     return replace(run, rules=replace(run.rules, undeclared=undeclared))

@@ -46,6 +46,7 @@ class _Order:
     end: str = ""
     ended_by: str = ""
     ended_ns: int | None = None
+    at_once: bool = False
     fee: Any = None
 
 
@@ -95,6 +96,7 @@ class _Fold:
             if price[at] is None:
                 raise log.refused("created_price", at + 1, None, "a number; else the exectype, which is no Limit")
             self._take(ref, status, at + 1, made[at], seen if executed[at] is None else executed[at], fees[at])
+            self.orders[ref].at_once |= status == "canceled" and executed[at] == seen
         return self
 
     def _side(self, value: Any, row: int) -> int:
@@ -112,8 +114,10 @@ class _Fold:
 
     def _kinds(self) -> Iterator[str]:
         """The kind of each row's order; an order of which nothing is said is a limit order."""
-        for kind in self.log.listed("exectype"):
-            yield LIMIT if kind is None or str(kind).strip().casefold() == LIMIT.casefold() else str(kind).strip()
+        for kind, parent in zip(self.log.listed("exectype"), self.log.listed("parent"), strict=True):
+            word = LIMIT if kind is None or str(kind).strip().casefold() == LIMIT.casefold() else str(kind).strip()
+            # a NaN stands where no order has a parent
+            yield word if parent is None or parent != parent else f"{word} of a bracket"  # noqa: PLR0124
 
     def _is_other(self, ref: int, kind: str, row: int) -> bool:
         """Whether the row is of an order without a limit, or says of one order both."""
@@ -155,7 +159,8 @@ def orders_of(log: EngineTable, sizes: Sequence[Any], feed: Feed) -> Orders:
 
     ``valid`` is a cancel that was sent along: the order may still fill in the bar or tick of that
     very label. ``end_ns`` is the time that the engine gave the end; an expiry is noticed in the
-    first bar or tick behind ``valid``. Raises ``InputError``.
+    first bar or tick behind ``valid``. A cancel of the strategy is told one bar or tick after it was made, one
+    of the broker's own at once. Raises ``InputError``.
     """
     fold = _Fold(log, sizes).run()
     frame = pd.DataFrame([_row(ref, order, feed) for ref, order in fold.orders.items()], columns=_COLUMNS, dtype=object)
@@ -176,7 +181,9 @@ def _row(ref: int, order: _Order, feed: Feed) -> tuple[Any, ...]:
     if order.ended_ns is not None:
         late = order.end in ("filled", "cancelled")
         end_ns = feed.decided(order.ended_ns) if late else feed.first(order.ended_ns)
-        cancels += [end_ns] if order.end == "cancelled" else []
+        # what the broker itself cancels in a bar (of an OCO group, a bracket) it cancels at any instant of it
+        gone_ns = feed.first(order.ended_ns) - 1 if order.at_once and feed.bar_ns else end_ns
+        cancels += [gone_ns] if order.end == "cancelled" else []
     sent_ns = feed.decided(order.created_ns)
     magnitude = signed(size)[1]
     return (ref, side, price, magnitude, sent_ns, min(cancels, default=None), end_ns, order.end or "open", order.row)

@@ -39,7 +39,10 @@ class EngineTable:
     def read(cls, path: Path, *, need: Iterable[str] = ()) -> Self:
         """The table in ``path``, which must have the columns ``need``. Raises ``InputError``."""
         data = bytes_of(path)
-        frame = frame_from_bytes(data, file=str(path))
+        blank = data != b"" and data.strip() in (b"", b'""')  # what pandas writes of no rows and no columns
+        frame = pd.DataFrame() if blank else frame_from_bytes(data, file=str(path))
+        if not len(frame) and not len(frame.columns):
+            frame = pd.DataFrame({name: pd.Series([], dtype=object) for name in need})
         for name in need:
             if name not in frame:
                 got = ", ".join(map(str, frame.columns)) or "no columns"

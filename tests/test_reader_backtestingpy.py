@@ -335,7 +335,6 @@ def test_a_cancel_of_nothing_is_a_rejected_row(tmp_path: Path) -> None:
     [
         (0, "ev", "modify", "ev"),
         (0, "tag", None, "tag"),
-        (0, "limit", None, "limit"),
         (0, "side", 0, "side"),
         (0, "qty", "many", "qty"),
         (0, "t", "noon", "t"),
@@ -352,12 +351,21 @@ def test_a_log_that_cannot_be_read_is_a_named_error(
     assert (caught.value.row, caught.value.field) == (at + 1, field)
 
 
-def test_stop_prices_beside_a_log_are_refused(tmp_path: Path) -> None:
-    frame = trades_frame()
-    frame["SL"] = [None, 90.0, None]
-    with pytest.raises(InputError) as caught:
-        read_backtestingpy(output(tmp_path, trades=frame, log=log_frame()))
-    assert (caught.value.row, caught.value.field) == (2, "SL")
+@pytest.mark.parametrize(
+    ("stops", "market", "reason"),
+    [(True, False, "trades have stop-loss or take-profit prices"), (False, True, "1 others have no limit")],
+)
+def test_a_log_with_other_orders_than_limit_orders_is_set_aside(
+    tmp_path: Path, stops: bool, market: bool, reason: str
+) -> None:
+    frame, log = trades_frame(), log_frame()
+    frame["SL"] = [None, 90.0, None] if stops else None
+    log["limit"] = log["limit"].astype(object)
+    log.loc[4, "limit"] = None if market else 99.0
+    run = read_backtestingpy(output(tmp_path, trades=frame, log=log))
+    assert reasons_aside(run) == [f"{UNJUDGED}orders of the log, as {reason}"]
+    assert not run.rejected
+    assert verdicts(run)["fills_have_orders"] == "unknown"
 
 
 @pytest.mark.parametrize("name", ["Size", "EntryBar", "ExitPrice", "PnL", "ExitTime"])

@@ -11,11 +11,10 @@ Each as ``.parquet``, ``.csv`` or ``.csv.gz``; of one table in two formats Parqu
 
 The engine names the order (``Tag``) on the entry leg alone; ``backtestingpy_log`` says how the exit
 legs find theirs in the log, or stay without. Legs of one order in one bar at one price are one fill:
-the engine splits an order over the trades that it closes and opens. A log with market orders, or
-beside stop-loss and take-profit prices, raises ``InputError``: an order here has one limit. Without a
-log the run is its fills.
+the engine splits an order over the trades that it closes and opens. Without a log the run is its fills.
 
-So it is beside a log that cannot be all orders: ``backtestingpy_options`` says which options of ``Backtest``
+So it is beside a log that cannot be all orders, or has market orders, or stands beside stop-loss and
+take-profit prices: an order here has one limit. ``backtestingpy_options`` says which options of ``Backtest``
 make it so. ``meta.json`` may state each (``opt``: true or false); the orders of the log and the exits that
 none of them explains are then counted as ``unjudged``.
 

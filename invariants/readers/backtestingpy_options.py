@@ -1,4 +1,6 @@
-"""Which options of ``Backtest`` make a strategy's log less than all orders, stated or not ruled out.
+"""What makes a log less than all orders, each with one limit: options of ``Backtest``, stated or not ruled out.
+
+So do orders without a limit in it, and trades with stop-loss or take-profit prices.
 
 ``exclusive_orders`` lets each new order cancel all others and close all trades; with ``hedging`` an order
 closes nothing; with ``trade_on_close`` the engine closes at the bar before the last; without
@@ -47,22 +49,36 @@ def why_aside(
     equity: npt.NDArray[np.float64],
 ) -> str:
     """Why the log cannot be taken for all orders; empty where it can. ``legs`` stand in pairs, by trade."""
+    return next(_reasons(log, legs, found, bars, parameters, equity), "")
+
+
+def _reasons(
+    log: Log,
+    legs: Sequence[Leg],
+    found: Mapping[Leg, Any],
+    bars: Bars,
+    parameters: Parameters,
+    equity: npt.NDArray[np.float64],
+) -> Iterator[str]:
     stated = {name: parameters.flag(name) for name in OPTIONS}
-    finalizes = parameters.flag("finalize_trades")
-    for name, is_on in stated.items():
-        if is_on:
-            return f"{name} is on"
+    finalizes, margin = parameters.flag("finalize_trades"), _margin(parameters)
+    if log.stops:
+        yield "trades have stop-loss or take-profit prices"
+    if log.unlimited:
+        yield f"{len(log.unlimited)} others have no limit"
+    yield from (f"{name} is on" for name, is_on in stated.items() if is_on)
     left = None if _closes(legs, found, bars, finalizes=finalizes) else left_open(log, legs, bars)
     if left is not None and finalizes is False:
-        return "finalize_trades is off"
+        yield "finalize_trades is off"
     if stated["hedging"] is None and _may_hedge(legs, found, bars):
-        return "opt.hedging is not stated, and trades of both sides were open at once"
+        yield "opt.hedging is not stated, and trades of both sides were open at once"
     if stated["exclusive_orders"] is None and _may_exclude(log, legs, found, bars):
-        return "opt.exclusive_orders is not stated, and no trade outlived the next order"
+        yield "opt.exclusive_orders is not stated, and no trade outlived the next order"
     if left is not None:
-        return f"opt.finalize_trades is not stated, and trades add up to {left[0]} where the strategy saw {left[1]}"
-    poor = unfunded(log, list(_trades(legs)), bars, equity, _margin(parameters))
-    return f"the margin may have been too small for {len(poor)} of them" if poor else ""
+        yield f"opt.finalize_trades is not stated, and trades add up to {left[0]} where the strategy saw {left[1]}"
+    poor = unfunded(log, list(_trades(legs)), bars, equity, margin)
+    if poor:
+        yield f"the margin may have been too small for {len(poor)} of them"
 
 
 def _margin(parameters: Parameters) -> float:

@@ -197,6 +197,20 @@ def test_who_looks_at_each_response_sees_one_instant_at_a_time(tmp_path: Path) -
     assert (run.fills.ns.tolist(), run.fills.ns_to.tolist()) == ([at(19)], [at(19)])
 
 
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [({"exec_qty": 0.6}, "exec_qty"), ({"exec_price": 99.4}, "exec_price"), ({"exch": 26}, "exch_timestamp")],
+)
+def test_a_row_that_no_order_of_its_size_or_end_can_have_is_rejected(
+    tmp_path: Path, changes: dict[str, Any], field: str
+) -> None:
+    done = {"price": 99.0, "leaves_qty": 0.0, "exec_qty": 0.5, "exec_price": 99.5, "position": -0.4, "fee": 0.02}
+    again = row(27, 22, changes.pop("exch", 25), 2, -1, FILLED, **(done | changes))
+    run = read_hftbacktest(written(tmp_path, [*ROWS[:5], row(27, 22, 25, 2, -1, FILLED, **done), again, *ROWS[5:]]))
+    [rejected] = run.rejected
+    assert (rejected.row, rejected.field) == (7, field)
+
+
 def test_orders_end_open_or_vanish(tmp_path: Path) -> None:
     rows = [ROWS[0], row(12, 12, 0, 3, 1, SENT), row(15, 12, 14, 3, 1, LIVE)]
     run = read_hftbacktest(written(tmp_path, rows))

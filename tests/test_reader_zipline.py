@@ -290,3 +290,14 @@ def test_the_shared_output_is_explained_once_its_labels_are(tmp_path: Path) -> N
     assert report["fill_price_equals_trade"].verdict is Verdict.PASS
     assert report["fees_follow_schedule"].verdict is Verdict.PASS
     assert dict(report.justification)["through"] == 54
+
+
+def test_a_transaction_later_than_the_last_change_of_its_order_is_a_finding(tmp_path: Path) -> None:
+    for name in ("orders", "transactions"):
+        pd.read_parquet(shared() / f"{name}.parquet").to_csv(tmp_path / f"{name}.csv", index=False)
+    assert not audit(read_zipline(tmp_path))["orders_are_conserved"].failed
+    frame = pd.read_csv(tmp_path / "transactions.csv")
+    frame["dt"] = pd.to_datetime(frame["dt"])
+    frame.loc[5, "dt"] += pd.Timedelta(minutes=9)
+    frame.to_csv(tmp_path / "transactions.csv", index=False)
+    assert audit(read_zipline(tmp_path))["orders_are_conserved"].failed == 1

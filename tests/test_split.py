@@ -124,6 +124,11 @@ def unsaid(run: Run, random: Random) -> Run:
     return replace(run, orders=replace(run.orders, end=ends))
 
 
+def endless(run: Run, _: Random) -> Run:
+    """A clean exit, and no word on where the run should have ended."""
+    return replace(run, end_ns=None, exit_code=0)
+
+
 def one_logged(run: Run, random: Random) -> Run:
     """The engine logged one order only, and no dial of the window is declared."""
     full = logged(run, random)
@@ -258,6 +263,7 @@ VARIATIONS: tuple[Callable[[Run, Random], Run], ...] = (
     hidden,
     logged,
     unsaid,
+    endless,
     one_logged,
     orphaned,
     tail_orphaned,

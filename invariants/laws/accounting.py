@@ -22,7 +22,7 @@ def orders_are_conserved(run: Run) -> Iterator[Ruling]:
     """Why: an order that vanishes takes its risk out of the books, not out of the market.
 
     Fails: an end state that the fills contradict (filled with lots left, cancelled with none left,
-    rejected with fills); counts of ends that do not add up to the submits; a cancel of nothing.
+    rejected with fills, a fill after the end); counts of ends that do not add up to the submits; a cancel of nothing.
     Passes: submitted = filled + cancelled + expired + rejected + still open, and every row agrees.
     Unknown: some orders have no end state.
     Source: nautechsystems/nautilus_trader#4062 (commands lost at shutdown), pgellert/matching-engine#2.
@@ -58,8 +58,21 @@ def _ends(run: Run, ended: Mask) -> Ruling:
     left = orders.size_lots - filled
     says_filled = orders.end == EndState.FILLED
     broken = np.where(says_filled, left != 0, left == 0) | ((orders.end == EndState.REJECTED) & (filled != 0))
+    late = np.zeros(len(orders), np.bool_)
+    if run.provenance.get("end_ns", "native") in ("native", "derived"):
+        order = fills.order[known]
+        end_ns = orders.end_ns[order]
+        late[order[(end_ns != ABSENT) & (fills.ns[known] > end_ns)]] = True
 
     def tell(i: int) -> Claim:
+        ended_as = EndState(orders.end[i]).word
+        if late[i] and not broken[i]:
+            last_ns = int(fills.ns[fills.order == i].max())
+            story = (
+                f"{let_order(run, i)} Then it fills at {last_ns} ns. Yet the run says that it ended "
+                f"{ended_as} at {orders.end_ns[i]} ns, before that."
+            )
+            return Claim("end_ns", int(orders.end_ns[i]), f"at least {last_ns}", "its last fill", story)
         want = (
             "filled"
             if left[i] == 0
@@ -67,7 +80,6 @@ def _ends(run: Run, ended: Mask) -> Ruling:
             if not filled[i]
             else "an end of a partly filled order"
         )
-        ended_as = EndState(orders.end[i]).word
         story = (
             f"{let_order(run, i)} Then its fills add up to {filled[i]} lots, which leaves {left[i]}. Yet the "
             f"run says that it ended {ended_as}."
@@ -77,7 +89,7 @@ def _ends(run: Run, ended: Mask) -> Ruling:
     return rule_on(
         "orders",
         rows,
-        broken[rows].astype(np.bool_),
+        (broken | late)[rows].astype(np.bool_),
         tell,
         undecided=int((~ended).sum()),
         reason="orders without an end state",
@@ -256,12 +268,13 @@ def run_is_complete(run: Run) -> Iterator[Ruling]:
     Fails: the last event lies before the declared end; an exit code other than 0; an order without
     an end state in a run that gives them.
     Passes: the end was reached, the engine exited cleanly, every order has an end.
-    Unknown: neither an end nor an exit code was declared.
+    Unknown: no end was declared: a clean exit does not say how far the run came.
     Source: nkaz001/hftbacktest#312 (run aborts mid-way), nautechsystems/nautilus_trader#4062.
     """
     ended = _ended(run)
-    if run.end_ns is None and run.exit_code is None:
-        yield nothing("run", undecided=1, reason=_NO_END) if ended.any() else nothing("run", not_applicable=_NO_END)
+    if run.end_ns is None:
+        told = ended.any() or run.exit_code is not None
+        yield nothing("run", undecided=1, reason=_NO_END) if told else nothing("run", not_applicable=_NO_END)
     if run.end_ns is not None:
         yield _reached(run, run.end_ns)
     if run.exit_code is not None:
@@ -306,7 +319,7 @@ def _ended(run: Run) -> Mask:
     return np.asarray(run.orders.end != EndState.UNKNOWN)
 
 
-_NO_END = "neither an end (end_ns) nor an exit code was declared"
+_NO_END = "no end (end_ns) was declared"
 
 
 def _last_event_ns(run: Run) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import time
@@ -140,6 +141,19 @@ def test_rules_are_declared_beside_the_simulator(python: Make, text: str, rules:
 def test_a_malformed_declaration_is_wrong_input(python: Make, text: str) -> None:
     with pytest.raises(InputError):
         python(text)
+
+
+def test_what_stands_in_the_file_is_judged_and_not_what_was_compiled_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change of the same length in the same second: Python would take the compiled code for that of the new text."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    texts = ("RULES = Rules(latency_ns=7)", "RULES = Rules(latency_ns=8)")
+    for text in texts:
+        (tmp_path / "theirs.py").write_text(f"from simcore import *\n{text}")
+        os.utime(tmp_path / "theirs.py", (10**9, 10**9))
+        rules = load_simulator(f"{tmp_path / 'theirs.py'}:simulate").rules
+        assert rules == Rules(latency_ns=int(text[-2]))
 
 
 def test_what_is_not_supported_is_declared(python: Make) -> None:

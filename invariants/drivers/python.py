@@ -12,8 +12,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import reduce
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 from invariants.drivers.declared import declared
@@ -103,13 +104,22 @@ def _reach(folder: str) -> None:
 def _from_file(path: Path) -> ModuleType:
     # two simulators may share a file name, never a path
     name = f"{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-    found = importlib.util.spec_from_file_location(name, path)
+    fresh = _Fresh(name, str(path)) if path.suffix == ".py" else None
+    found = importlib.util.spec_from_file_location(name, path, loader=fresh)
     if found is None or found.loader is None:
         raise ImportError(f"{path} is no Python source")
     module = importlib.util.module_from_spec(found)
     sys.modules[name] = module
     found.loader.exec_module(module)
     return module
+
+
+class _Fresh(SourceFileLoader):
+    """The source as it stands: compiled code of an earlier one counts as its own if length and second agree."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
 
 
 def _function(module: ModuleType, name: str, spec: str) -> Callable[[Scenario], Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache, partial
 from io import BufferedReader
@@ -82,6 +82,12 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.ns)
+
+    def named(self, orders: Ints) -> Columns:
+        """The same markers with the ids of these orders, each called after the line of its submit."""
+        lines = np.flatnonzero(self.kind == KINDS.index("submit")) + 1
+        names = np.array([f"line {row}" for row in lines.tolist()], np.object_)
+        return replace(self, id=orders, names=names)
 
     def ids(self, at: Ints) -> Objects:
         """The ids of the markers at these places."""

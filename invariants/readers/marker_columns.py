@@ -84,10 +84,13 @@ class Columns:
         return len(self.ns)
 
     def named(self, orders: Ints) -> Columns:
-        """The same markers with the ids of these orders, each called after the line of its submit."""
+        """The same markers with the ids of these orders, each called after the line of its submit; -1: of no order."""
         lines = np.flatnonzero(self.kind == KINDS.index("submit")) + 1
-        names = np.array([f"line {row}" for row in lines.tolist()], np.object_)
-        return replace(self, id=orders, names=names)
+        none = np.flatnonzero(orders < 0)
+        names = [*(f"line {n}" for n in lines.tolist()), *(f"line {n}, unmatched" for n in (none + 1).tolist())]
+        ids = orders.copy()
+        ids[none] = len(lines) + np.arange(len(none))
+        return replace(self, id=ids, names=np.array(names, np.object_))
 
     def ids(self, at: Ints) -> Objects:
         """The ids of the markers at these places."""

@@ -36,7 +36,7 @@ from invariants.readers.marker_columns import Columns, Value, read_columns
 from invariants.readers.marker_lines import KINDS, Marker, read_lines
 from invariants.readers.matching import Book, is_expiry
 from invariants.readers.matching_columns import match
-from invariants.readers.matching_levels import CANCEL, contested
+from invariants.readers.matching_levels import CANCEL, SUBMIT, contested
 from invariants.readers.matching_settled import Found, settled
 from invariants.readers.matching_worlds import Told
 from invariants.readers.tape import Tape, read_tape, with_tape
@@ -157,7 +157,8 @@ def _found_by_columns(told: Columns, path: Path, backtest: Backtest, grid: Instr
 
     kind, side = told.kind.astype(np.int64), told.side.astype(np.int64)
     columns = told.ns, kind, side, ticks[told.price], lots[told.size], told.is_expiry, matched.contested
-    return Found(run, Told(*columns), again)
+    guess = np.where(kind == SUBMIT, np.cumsum(kind == SUBMIT) - 1, matched.found)
+    return Found(run, Told(*columns, guess), again)
 
 
 def _steps(values: list[Value], step: Step) -> Ints | None:
@@ -179,13 +180,23 @@ def _found_by_lines(markers: list[Marker], path: Path, backtest: Backtest, grid:
     kind = np.array([KINDS.index(m.kind) for m in markers], np.int64)
     expires = np.array([is_expiry(m.reason) for m in markers], np.bool_)
     open_ = contested(ns, kind, side, ticks, lots, rules)
-    names = [f"line {m.row}" for m in markers if m.kind == "submit"]
+    if not open_.any():
+        return Found(run)
+    book = Book(rules)
+    meant = [book.take(marker) or marker for marker in markers]
+    lines = [m.row for m in markers if m.kind == "submit"]
+    number = {row: order for order, row in enumerate(lines)}
+    guess = np.array([number.get(m.row, -1) for m in meant], np.int64)
 
     def again(orders: Ints) -> Run:
-        named = [replace(m, order_id=names[order]) for m, order in zip(markers, orders.tolist(), strict=True)]
+        names = [
+            f"line {lines[n]}" if n >= 0 else f"line {m.row}, unmatched"
+            for n, m in zip(orders.tolist(), markers, strict=True)
+        ]
+        named = [replace(m, order_id=name) for m, name in zip(markers, names, strict=True)]
         return _run_of_lines(named, path, backtest, grid, rules)
 
-    return Found(run, Told(ns, kind, side, ticks, lots, expires, open_), again) if open_.any() else Found(run)
+    return Found(run, Told(ns, kind, side, ticks, lots, expires, open_, guess), again)
 
 
 def _run_of_lines(markers: list[Marker], path: Path, backtest: Backtest, grid: Instrument, rules: Rules) -> Run:

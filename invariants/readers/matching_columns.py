@@ -26,14 +26,15 @@ NEVER_NS = INT64_MAX
 class Matched:
     """The orders and fills, the places of the cancels of nothing, and whether an end was computed from the ttl.
 
-    ``contested``: the markers that may mean several orders; None where there is none.
+    ``contested``: the markers that may mean several orders, None where there is none; ``found``: what each means.
     """
 
     orders: Orders
     fills: Fills
     unmatched: Ints
     guessed: bool
-    contested: Mask | None = None
+    found: Ints
+    contested: Mask | None
 
 
 def match(told: Columns, ticks: Ints, lots: Ints, rules: Rules, last_ns: int) -> Matched | None:
@@ -58,7 +59,7 @@ def match(told: Columns, ticks: Ints, lots: Ints, rules: Rules, last_ns: int) ->
     size, absent = lots[fills], np.full(len(fills), ABSENT)
     our_fills = Fills(ns, ns, named[fills], ids, side, ticks[fills], size, absent, none, fills + 1)
     is_open = contested is not None and bool(contested.any())
-    return Matched(orders, our_fills, cancels[found[cancels] < 0], guessed, contested if is_open else None)
+    return Matched(orders, our_fills, cancels[found[cancels] < 0], guessed, found, contested if is_open else None)
 
 
 def _first_of_id(ids: Ints, submits: Ints) -> Ints:

@@ -44,7 +44,7 @@ def orders_meant(told: Columns, ticks: Ints, lots: Ints, rules: Rules) -> tuple[
 
 
 def contested(ns: Ints, kind: Ints, side: Ints, ticks: Ints, lots: Ints, rules: Rules) -> Mask:
-    """Which markers are of a side and price at which one may mean several orders."""
+    """Which markers may mean several orders."""
     step, place = np.unique(ticks, return_inverse=True)
     level = _levels(step, place, side)
     places = np.argsort(level, kind="stable")

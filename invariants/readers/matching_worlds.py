@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import groupby
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,7 +35,10 @@ LEAST_STEPS, STEPS_EACH = 2_000_000, 20
 
 
 class Told(NamedTuple):
-    """The markers by columns, on the grid; ``contested`` are those at a side and price where orders may be confused."""
+    """The markers by columns, on the grid; ``contested`` are those at a side and price where orders may be confused.
+
+    ``guess`` is the order that each would mean if nothing else were known, the first submit's being 0; -1 for none.
+    """
 
     ns: Ints
     kind: Ints
@@ -44,11 +47,12 @@ class Told(NamedTuple):
     lots: Ints
     is_expiry: Mask
     contested: Mask
+    guess: Ints
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """For each marker the order it means, the first submit's being 0; None where no world is left.
+    """For each marker the order it means, -1 where that is none; None where no world is left.
 
     ``is_certain``: all worlds were followed, so that none is left because there is none.
     """
@@ -66,6 +70,7 @@ class _Marker(NamedTuple):
     lots: int
     is_expiry: bool
     contested: bool
+    guess: int
 
 
 class _Resting(NamedTuple):
@@ -103,16 +108,54 @@ def orders_possible(told: Told, rules: Rules, trades: Trades | None) -> Answer:
     """
     if (told.ns[1:] < told.ns[:-1]).any() or not rules.declares("cancel_latency_ns"):
         return Answer(None, is_certain=True)
-    if trades is not None and rules.declares(*(dial for dial in DIALS if dial != "fee_rate")):
-        answer = _Worlds(rules, trades).follow(told)
-        if answer.orders is not None or not answer.is_certain:
+    tape = trades if rules.declares(*(dial for dial in DIALS if dial != "fee_rate")) else None
+    improves = rules.pricing == "improve" and rules.declares("pricing")
+    if improves or (tape is not None and (rules.position_cap_lots is not None or rules.sizing == "shared")):
+        answer = _Worlds(rules, tape).follow(told)
+        if answer.orders is not None or not answer.is_certain or tape is None:
             return answer
-    return _Worlds(rules, None).follow(told)
+        tape = None
+    return _Worlds(rules, None).follow(told) if improves else _level_by_level(told, rules, tape)
+
+
+def _level_by_level(told: Told, rules: Rules, trades: Trades | None) -> Answer:
+    """The same where the orders of one side and price are no matter of any other."""
+    orders = told.guess.copy()
+    number = np.cumsum(told.kind == SUBMIT) - 1
+    open_ = np.flatnonzero(told.contested)
+    by_level = open_[np.lexsort((open_, told.side[open_], told.ticks[open_]))]
+    new = np.flatnonzero(np.diff(told.ticks[by_level]) | np.diff(told.side[by_level])) + 1
+    levels = np.split(by_level, new)
+    for places in levels:
+        level = _these(told, places)
+        tapes = (None,) if trades is None else (_reaching(trades, level), None)
+        for tape in tapes:
+            answer = _Worlds(rules, tape, levels=len(levels)).follow(level)
+            if answer.orders is not None:
+                orders[places] = number[places[level.kind == SUBMIT]][answer.orders]
+            if answer.orders is not None or not answer.is_certain:
+                break
+        if not answer.is_certain and answer.orders is None:
+            return answer
+    return Answer(orders, is_certain=True)
+
+
+def _these(told: Told, places: Ints) -> Told:
+    columns: tuple[Any, ...] = tuple(column[places] for column in told)
+    return Told(*columns)
+
+
+def _reaching(trades: Trades, level: Told) -> Trades:
+    """The trades that reach this side and price once there is an order."""
+    reach = level.side[0] * (level.ticks[0] - trades.price_ticks) >= 0
+    rows = np.flatnonzero(reach & (trades.ns > level.ns[0]))
+    return Trades(*(getattr(trades, field.name)[rows] for field in fields(Trades)))
 
 
 class _Worlds:
-    def __init__(self, rules: Rules, trades: Trades | None) -> None:
+    def __init__(self, rules: Rules, trades: Trades | None, *, levels: int = 1) -> None:
         self._rules = rules
+        self._shares = levels
         self._tape = None if trades is None else _instants(trades)
         self._submits: list[Submit] = []
         self._lines: list[int] = []
@@ -123,7 +166,7 @@ class _Worlds:
     def follow(self, told: Told) -> Answer:
         columns = (column.tolist() for column in told)
         markers = (_Marker(at, *row) for at, row in enumerate(zip(*columns, strict=True)))
-        steps = max(LEAST_STEPS, STEPS_EACH * len(told.ns))
+        steps = max(LEAST_STEPS // self._shares, STEPS_EACH * len(told.ns))
         for ns, group in groupby(markers, key=attrgetter("ns")):
             self._until(ns)
             self._forget(ns)

@@ -39,6 +39,9 @@ FRESH = 50
 THOROUGH = {"equals_reference": 10}
 """How many times the examples a test gets: the complete check is cheap, and sees what is rare."""
 
+LONGEST = {"equals_reference": 800}
+"""How many events a scenario may have now and then: what goes wrong after many is seen by the complete check."""
+
 MINIMISE_SECONDS = 30.0
 
 PROVES = Callable[[Scenario], bool]
@@ -157,15 +160,16 @@ class Trial:
         court = self._court
         examples = None if court.max_time is not None else court.examples * THOROUGH.get(tally.name, 1)
         entropy = f"{court.seed}/{tally.name}"
-        search(self._scenarios(narrow), is_over, examples=examples, deadline=self._deadline, entropy=entropy)
+        drawn = self._scenarios(narrow, longest=LONGEST.get(tally.name, 0))
+        search(drawn, is_over, examples=examples, deadline=self._deadline, entropy=entropy)
 
-    def _scenarios(self, narrow: Callable[[Rules], Rules] | None) -> SearchStrategy[Scenario]:
+    def _scenarios(self, narrow: Callable[[Rules], Rules] | None, *, longest: int) -> SearchStrategy[Scenario]:
         """Scenarios inside what the simulator declares; where it declares no rules, where ``narrow`` says."""
         court = self._court
         if court.rules is not None:
-            return scenarios(rules=court.rules, supports=court.supports)
+            return scenarios(rules=court.rules, supports=court.supports, longest=longest)
         rules = any_rules() if narrow is None else any_rules().map(narrow)
-        return scenarios(rules=rules.map(court.supports.within), supports=court.supports)
+        return scenarios(rules=rules.map(court.supports.within), supports=court.supports, longest=longest)
 
     def _failure(self, scenario: Scenario) -> SimulatorFailed | None:
         try:

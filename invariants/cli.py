@@ -282,7 +282,7 @@ def compare(a: str, b: str, json_path: Path | None, **reading: Any) -> None:
 
     from invariants.compare import Comparison, page_of, pairs, unpaired
     from invariants.outcome import worst
-    from invariants.readers import READERS
+    from invariants.readers.kinds import READERS
     from invariants.report import write_atomically
 
     def recognised(path: Path) -> bool:

@@ -16,7 +16,7 @@ from invariants.demo.quoting import quotes as maker_quotes
 from invariants.ends import End, order_ends
 from invariants.readers.tape import read_tape
 from simcore import Fill, InputError, Instrument, Ledger, Rules, Run, Scenario, Side, Submit, TapeEvent, Trade, simulate
-from simcore.run import ABSENT, Orders, Positions, objects
+from simcore.run import ABSENT, Orders, Positions, ends_of
 
 MAKERS = ("plain", "inside-spread")
 """Who may quote: ``invariants.demo.quoting``, or the origin report's maker (``invariants.demo.maker``)."""
@@ -105,9 +105,9 @@ def logged_run(scenario: Scenario, fills: Sequence[Fill], instrument: Instrument
 
 
 def _ended(orders: Orders, ends: Mapping[int | str, End]) -> Orders:
-    logged = [ends[order_id] for order_id in orders.order_id]
+    logged = [ends[order_id] for order_id in orders.order_id.tolist()]
     end_ns = np.array([ABSENT if end.ns is None else end.ns for end in logged], dtype=np.int64)
-    return replace(orders, end=objects(end.word for end in logged), end_ns=end_ns)
+    return replace(orders, end=ends_of(end.word for end in logged), end_ns=end_ns)
 
 
 def _positions(fills: Sequence[Fill], initial_lots: int) -> Positions:

@@ -1,7 +1,7 @@
 """One column of a table as it came, and its exact conversion to the columns of a ``Run``.
 
 Everything a table can be made of arrives here (numpy, pandas and Arrow dtypes, Python objects,
-decimals, text), and leaves as int64 or as an object array. A cell that cannot be read raises
+decimals, text), and leaves as integers or as an object array. A cell that cannot be read raises
 ``InputError`` with its row; a number that no column of counts can hold is handed back as bad.
 """
 
@@ -35,7 +35,7 @@ class Cells:
     """A column of ``table`` in ``file``.
 
     ``kind`` is int, float, decimal (``values / 10**scale``), time (nanoseconds), bool or object.
-    ``rows`` are the rows in the file, from 1. ``codes``, where they are known, are the same for equal cells.
+    ``rows`` are the rows in the file, from 1. Where there are ``codes``, each stands for one of the ``values``.
     """
 
     file: str
@@ -48,7 +48,7 @@ class Cells:
     codes: Ints | None = None
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.null)
 
     def refuse(self, at: int, wanted: str) -> InputError:
         """The error about the cell at index ``at``."""
@@ -58,14 +58,14 @@ class Cells:
         """The cell at index ``at`` as its author wrote it."""
         if self.null[at]:
             return None
-        value = self.values[at]
+        value = self.values[at if self.codes is None else self.codes[at]]
         if self.kind == "decimal":
             return Decimal(int(value)).scaleb(-self.scale, EXACT)
         return value.item() if isinstance(value, np.generic) else value
 
     def listed(self) -> list[Any]:
         """The cells as Python objects, None where null."""
-        listed: list[Any] = self.values.tolist()
+        listed: list[Any] = (self.values if self.codes is None else self.values[self.codes]).tolist()
         if self.kind == "decimal":
             memo = _Memo[Any](lambda unscaled: Decimal(unscaled).scaleb(-self.scale, EXACT))
             listed = [memo[unscaled] for unscaled in listed]
@@ -119,7 +119,8 @@ def _arrow(array: Any) -> tuple[str, npt.NDArray[Any], Mask, int]:
         array = array.dictionary_decode()
     null, kind = _nulls(array), array.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return _numbers(array.fill_null(0).to_numpy(zero_copy_only=False), null)
+        values = numpy_of(array)
+        return ("int", values, null, 0) if pa.types.is_int64(kind) else _numbers(values, null)
     if pa.types.is_timestamp(kind):
         return _timestamps(array, null)
     if pa.types.is_decimal128(kind):
@@ -127,7 +128,8 @@ def _arrow(array: Any) -> tuple[str, npt.NDArray[Any], Mask, int]:
         if unscaled is not None:
             return "decimal", unscaled, null, kind.scale
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return "object", _texts(array.dictionary_encode())[0], null, 0
+        distinct, codes = _texts(array.dictionary_encode())
+        return "object", distinct[codes], null, 0
     return _objects([_python(cell) for cell in array], null)
 
 
@@ -140,20 +142,37 @@ def _python(cell: Any) -> Any:
 
 
 def _one_array(array: Any) -> Any:
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    if not isinstance(array, pa.ChunkedArray):
+        return array
+    return array.chunk(0) if array.num_chunks == 1 else array.combine_chunks()  # which would copy the one
+
+
+def numpy_of(array: Any) -> npt.NDArray[Any]:
+    """Numbers of Arrow as numpy's, which cannot be changed; a null is any number.
+
+    Neither a copy is made nor pandas loaded, as ``to_numpy`` and ``fill_null`` do.
+    """
+    values = np.from_dlpack(pa.Array.from_buffers(array.type, len(array), [None, array.buffers()[1]], 0, array.offset))
+    values.flags.writeable = False
+    return values
+
+
+def arrow_of(values: Ints) -> Any:
+    """Integers of numpy as Arrow's; ``pa.array`` would load pandas."""
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
 def _nulls(array: Any) -> Mask:
     if not array.null_count:
         return np.zeros(len(array), np.bool_)
-    return np.asarray(array.is_null().to_numpy(zero_copy_only=False), dtype=np.bool_)
+    return np.asarray(numpy_of(array.is_null().cast(pa.uint8())).view(np.bool_))
 
 
 def _texts(coded: Any) -> tuple[npt.NDArray[np.object_], Ints]:
-    """A dictionary array of texts as Python's, None where null, each distinct one made once; and their codes."""
+    """The different texts of a dictionary array as Python's, and None; and for each cell which of them it is."""
     distinct = _object_array([*coded.dictionary.to_pylist(), None])
-    codes = coded.indices.cast(pa.int64()).fill_null(len(distinct) - 1).to_numpy(zero_copy_only=False)
-    return distinct[codes], codes
+    codes = numpy_of(coded.indices)
+    return distinct, np.where(_nulls(coded), len(distinct) - 1, codes) if coded.null_count else codes
 
 
 def _timestamps(array: Any, null: Mask) -> tuple[str, npt.NDArray[Any], Mask, int]:
@@ -161,7 +180,7 @@ def _timestamps(array: Any, null: Mask) -> tuple[str, npt.NDArray[Any], Mask, in
         stamps = array.cast(pa.timestamp("ns")) if array.type.tz is None else array.cast(pa.timestamp("ns", "UTC"))
     except pa.ArrowInvalid:
         return _objects([_ns_or_words(count, array.type.unit) for count in array.cast(pa.int64()).to_pylist()], null)
-    return "time", stamps.cast(pa.int64()).fill_null(ABSENT).to_numpy(zero_copy_only=False), null, 0
+    return "time", numpy_of(stamps.cast(pa.int64())), null, 0
 
 
 def _ns_or_words(count: int | None, unit: str) -> int | str | None:
@@ -259,10 +278,10 @@ def ints(cells: Cells, *, nullable: bool = False, wanted: str = NANOSECONDS) -> 
     if cells.kind in ("int", "time"):
         for at in np.flatnonzero(cells.null)[: 0 if nullable else 1]:
             raise cells.refuse(int(at), wanted)
-        values = np.where(cells.null, ABSENT, cells.values) if cells.null.any() else cells.values
-        for at in np.flatnonzero((values == ABSENT) & ~cells.null)[:1]:
-            raise cells.refuse(int(at), wanted)
-        return values
+        if int(cells.values.min(initial=0)) == ABSENT:
+            for at in np.flatnonzero((cells.values == ABSENT) & ~cells.null)[:1]:
+                raise cells.refuse(int(at), wanted)
+        return np.where(cells.null, ABSENT, cells.values) if cells.null.any() else cells.values
     if cells.kind == "float" and nullable:
         return _ints_of_floats(cells, wanted)
     types = (int, str)
@@ -287,43 +306,53 @@ def _int_of(value: int | str) -> int:
     return number
 
 
-def words(cells: Cells, known: Mapping[Any, T], *, wanted: str, nullable: bool = False) -> npt.NDArray[np.object_]:
-    """Words of a small vocabulary, in any case; ``known[None]`` where null."""
+def words(cells: Cells, known: Mapping[Any, int], *, wanted: str, nullable: bool = False) -> Ints:
+    """Words of a small vocabulary, in any case, as what they stand for; ``known[None]`` where null."""
 
-    def look_up(value: int | str) -> T:
+    def look_up(value: int | str) -> int:
         key = value.strip().casefold() if isinstance(value, str) else value
         if key not in known:
             raise ValueError(value)
         return known[key]
 
-    distinct, which = _distinct(cells)
-    return _object_array(
-        _each(distinct, look_up, types=(int, str), wanted=wanted, null=known.get(None), nullable=nullable)
-    )[which]
+    def meant(some: Cells) -> list[int]:
+        return _each(some, look_up, types=(int, str), wanted=wanted, null=known.get(None), nullable=nullable)
 
-
-def _distinct(cells: Cells) -> tuple[Cells, Ints]:
-    """The different cells in the order of their first rows, and which of them each cell is.
-
-    Where values of several types could be equal, every cell is a different one.
-    """
     code = _codes(cells)
     if code is None:
-        return cells, np.arange(len(cells))
+        return np.array(meant(cells), dtype=np.int64)
+    first = _first_rows(code)
+    values = cells.values[first if cells.codes is None else code[first]]
+    some = replace(cells, values=values, null=cells.null[first], rows=cells.rows[first], codes=None)
+    meaning = np.zeros(int(code.max(initial=0)) + 1, np.int64)
+    meaning[code[first]] = meant(some)
+    return meaning[code]
+
+
+def _first_rows(code: Ints) -> Ints:
+    """The first row of each code, in their order."""
+    codes = np.flatnonzero(np.bincount(code))
+    if len(codes) < _FEW_CODES:
+        return np.array(sorted(int(np.argmax(code == one)) for one in codes.tolist()), dtype=np.int64)
     first = np.full(int(code.max(initial=0)) + 1, len(code))
     first[code[::-1]] = np.arange(len(code))[::-1]
-    by_row = np.sort(first[first < len(code)])
-    place = np.empty_like(first)
-    place[code[by_row]] = np.arange(len(by_row))
-    some = replace(cells, values=cells.values[by_row], null=cells.null[by_row], rows=cells.rows[by_row], codes=None)
-    return some, place[code]
+    return np.sort(first[first < len(code)])
+
+
+_FEW_CODES = 8
+"""Codes that are faster looked for one by one."""
 
 
 def _codes(cells: Cells) -> Ints | None:
-    """A small number for each cell, the same for equal ones; None where that is not known."""
+    """A small number from 0 for each cell, the same for equal ones.
+
+    None where that is not known, or where values of several types could be equal.
+    """
     if cells.codes is not None:
         return cells.codes
-    if cells.kind == "int" and len(cells) and not cells.null.any():
+    if not len(cells):
+        return None
+    if cells.kind == "int" and not cells.null.any():
         low, high = int(cells.values.min()), int(cells.values.max())
         if high - low < _FEW:
             return cells.values - low
@@ -337,8 +366,8 @@ _FEW = 1000
 """Sides and aggressors are few; where a column has more values than this, one of them is wrong."""
 
 
-def names(cells: Cells) -> npt.NDArray[np.object_]:
-    """Ids: ints or texts, none missing."""
+def names(cells: Cells) -> Ints | npt.NDArray[np.object_]:
+    """Ids: ints or texts, none missing; int64 where the table has them so."""
 
     def same(value: int | str) -> int | str:
         if value == "":
@@ -346,7 +375,7 @@ def names(cells: Cells) -> npt.NDArray[np.object_]:
         return value
 
     if cells.kind == "int" and not cells.null.any():
-        return cells.values.astype(np.object_)
+        return np.asarray(cells.values, dtype=np.int64)
     return _object_array(_each(cells, same, types=(int, str), wanted="an id: an int or a text"))
 
 
@@ -383,8 +412,8 @@ def _decimal_text(array: Any) -> Any:
     """Digits with at most one point among them as a decimal array; None where there is other text."""
     if not pc.all(pc.match_substring_regex(array, r"^[+-]?\d{1,18}(\.\d{1,18})?$")).as_py():
         return None
-    point = pc.find_substring(array, ".").to_numpy()
-    places = np.where(point < 0, 0, pc.binary_length(array).to_numpy() - point - 1)
+    point = numpy_of(pc.find_substring(array, "."))
+    places = np.where(point < 0, 0, numpy_of(pc.binary_length(array)) - point - 1)
     return array.cast(pa.decimal128(38, int(places.max(initial=0))))
 
 

@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from decimal import Decimal, localcontext
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -34,13 +34,29 @@ from simcore.cells import Bad, Cells, cells_of
 from simcore.errors import InputError
 from simcore.grid import Ints, Step
 from simcore.rules import DIALS, Rules
-from simcore.run import ABSENT, ENDS, PROVENANCES, Fills, Objects, Orders, Positions, Rejected, Run, Tops, Trades
+from simcore.run import (
+    ABSENT,
+    ENDS,
+    PROVENANCES,
+    Ends,
+    EndState,
+    Fills,
+    Ids,
+    Objects,
+    Orders,
+    Positions,
+    Rejected,
+    Run,
+    Tops,
+    Trades,
+)
 from simcore.units import EXACT, Instrument, decimal_of
 
 SIDES: dict[Any, int] = {1: 1, -1: -1, "buy": 1, "sell": -1, "b": 1, "s": -1, "1": 1, "+1": 1, "-1": -1}
 AGGRESSORS: dict[Any, int] = {**SIDES, 0: 0, "0": 0, "": 0, "unknown": 0, None: 0}
-ENDINGS: dict[Any, str] = {**{end: end for end in ENDS}, "": "", None: ""}
+ENDINGS: dict[Any, int] = {**{state.word: int(state) for state in EndState}, None: 0}
 STAMPS = ("submit_ns", "live_ns", "cancel_ns", "end_ns")
+Frame: TypeAlias = "pd.DataFrame | pa.Table"
 UNJUDGED = "unjudged."
 """Prefix of a reported figure whose meaning nobody knows: kept and listed, read by no law."""
 
@@ -95,23 +111,23 @@ class Sheet:
     def sides(self, field: str = "side") -> Ints:
         """A required column of sides."""
         wanted = "buy or sell (+1 or -1)"
-        return columns.words(self._cells(field), SIDES, wanted=wanted).astype(np.int64)
+        return columns.words(self._cells(field), SIDES, wanted=wanted)
 
     def aggressors(self, field: str = "aggressor") -> Ints:
         """A column of taker sides; 0 where unknown, and where there is no column."""
         if not self.has(field):
             return np.zeros(len(self.frame), np.int64)
         wanted = "buy, sell or unknown (+1, -1 or 0)"
-        return columns.words(self._cells(field), AGGRESSORS, wanted=wanted, nullable=True).astype(np.int64)
+        return columns.words(self._cells(field), AGGRESSORS, wanted=wanted, nullable=True)
 
-    def ends(self) -> Objects:
-        """The end states, "" where unknown."""
+    def ends(self) -> Ends:
+        """The end states."""
         if not self.has("end"):
-            return _objects([""] * len(self.frame))
+            return np.zeros(len(self.frame), np.int8)
         wanted = f"one of {', '.join(ENDS)}, or nothing"
-        return columns.words(self._cells("end"), ENDINGS, wanted=wanted, nullable=True)
+        return columns.words(self._cells("end"), ENDINGS, wanted=wanted, nullable=True).astype(np.int8)
 
-    def ids(self) -> Objects:
+    def ids(self) -> Ids:
         """The required order ids."""
         return columns.names(self._cells("order_id"))
 
@@ -193,11 +209,11 @@ def positions_of(sheet: Sheet, instrument: Instrument) -> Positions:
 
 def run_from_frames(
     *,
-    fills: pd.DataFrame,
-    orders: pd.DataFrame | None = None,
-    trades: pd.DataFrame | None = None,
-    tops: pd.DataFrame | None = None,
-    positions: pd.DataFrame | None = None,
+    fills: Frame,
+    orders: Frame | None = None,
+    trades: Frame | None = None,
+    tops: Frame | None = None,
+    positions: Frame | None = None,
     rules: Rules | None = None,
     instrument: Instrument | None = None,
     reported: Mapping[str, Any] | None = None,
@@ -212,7 +228,7 @@ def run_from_frames(
     inputs: Mapping[str, str] | None = None,
     rejected: Iterable[Rejected] = (),
 ) -> Run:
-    """A run from tables in native units; the module says which columns they have.
+    """A run from tables in native units, of pandas or Arrow; the module says which columns they have.
 
     Without ``trades`` the run has no tape; without ``rules`` every dial is undeclared. ``files``
     names each table (tape, quotes, orders, fills, positions) in findings; ``rejected`` are rows
@@ -236,7 +252,7 @@ def run_from_frames(
         instrument=grid,
         positions=sampled,
         has_tape=trades is not None,
-        provenance=provenance_of(() if orders is None else orders.columns, provenance),
+        provenance=provenance_of(() if orders is None else sheets["orders"].names, provenance),
         reported=reported_of(reported or {}, names["fills"] if files is None else files.get("reported", "reported")),
         rejected=(*bad, *rejected),
         read={table: len(frame) for table, frame in given.items() if frame is not None},
@@ -260,13 +276,13 @@ _COLUMNS = {
 }
 
 
-def _no_rows(table: str) -> pd.DataFrame:
-    return pd.DataFrame({name: pd.Series([], dtype=object) for name in _COLUMNS[table]})
+def _no_rows(table: str) -> Any:
+    return pa.Table.from_arrays([pa.nulls(0)] * len(_COLUMNS[table]), names=_COLUMNS[table])  # pa.table loads pandas
 
 
 def no_fills() -> pd.DataFrame:
     """The fills of a run that has none."""
-    return _no_rows("fills")
+    return pd.DataFrame({name: pd.Series([], dtype=object) for name in _COLUMNS["fills"]})
 
 
 def provenance_of(has: Iterable[str], given: Mapping[str, str] | None) -> dict[str, str]:
@@ -317,4 +333,6 @@ def _frame_of(table: Any) -> pd.DataFrame:
     for name in ("live_ns", "cancel_ns", "end_ns", "trade_seq"):
         if name in frame:
             frame[name] = frame[name].astype("Int64").mask(frame[name] == ABSENT)
+    if isinstance(table, Orders):
+        frame["end"] = table.end_words
     return frame

@@ -69,6 +69,8 @@ def of_ints(values: Ints, scale: int, step: Step) -> Counts:
     times, by = 10 ** max(shift, 0), step.numerator * 10 ** max(-shift, 0)
     if times > INT64_MAX or by > INT64_MAX:
         return _all_unsure(len(values))
+    if times == by == 1 and int(values.min(initial=0)) >= -INT64_MAX:
+        return Counts(values, *(np.zeros(len(values), np.bool_) for _ in range(2)))
     limit = INT64_MAX // times
     unsure = (values > limit) | (values < -limit)
     count = np.where(unsure, 0, values) * times

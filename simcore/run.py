@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -23,12 +23,32 @@ if TYPE_CHECKING:
 
 Ints = npt.NDArray[np.int64]
 Objects = npt.NDArray[np.object_]
+Ends = npt.NDArray[np.int8]
+Ids = Ints | Objects
+"""Ids of orders: int64 where a table has nothing but such integers, Python's ints and texts otherwise."""
 
 ABSENT = -(2**63)
 """The value of an optional int64 column where there is none."""
 
-ENDS = ("filled", "cancelled", "expired", "rejected", "open")
-"""The end states of an order; an empty string is an unknown end."""
+
+class EndState(IntEnum):
+    """How an order ended, as a column holds it; ``UNKNOWN`` where nobody says."""
+
+    UNKNOWN = 0
+    FILLED = 1
+    CANCELLED = 2
+    EXPIRED = 3
+    REJECTED = 4
+    OPEN = 5
+
+    @property
+    def word(self) -> str:
+        """As tables and findings write it: "" where it is unknown."""
+        return self.name.lower() if self else ""
+
+
+ENDS = tuple(state.word for state in EndState if state)
+"""The words of the end states; an empty one is an unknown end."""
 
 PROVENANCES = ("native", "derived", "nominal", "absent")
 
@@ -72,10 +92,10 @@ class Orders:
     """Our orders, one row each, in the order of submission.
 
     ``cancel_ns`` is the first request to cancel after the submit. ``live_ns`` and ``end_ns`` are
-    what the engine logged. A missing time is ``ABSENT``; a missing end is "".
+    what the engine logged. A missing time is ``ABSENT``; ``end`` has the numbers of ``EndState``.
     """
 
-    order_id: Objects
+    order_id: Ids
     side: Ints
     price_ticks: Ints
     size_lots: Ints
@@ -83,11 +103,17 @@ class Orders:
     live_ns: Ints
     cancel_ns: Ints
     end_ns: Ints
-    end: Objects
+    end: Ends
     row: Ints
 
     def __len__(self) -> int:
         return len(self.side)
+
+    @property
+    def end_words(self) -> list[str]:
+        """The end of each order in words, "" where it is unknown."""
+        words: list[str] = _WORDS[self.end].tolist()
+        return words
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -102,7 +128,7 @@ class Fills:
     ns: Ints
     ns_to: Ints
     order: Ints
-    order_id: Objects
+    order_id: Ids
     side: Ints
     price_ticks: Ints
     size_lots: Ints
@@ -182,7 +208,7 @@ class Run:
     @property
     def ends(self) -> Mapping[str, int]:
         """How many orders ended how, "" where the end is unknown."""
-        return Counter(self.orders.end.tolist()) if self.end_counts is None else self.end_counts
+        return counted(self.orders.end) if self.end_counts is None else self.end_counts
 
     @property
     def has_fills(self) -> bool:
@@ -229,7 +255,7 @@ class Run:
 
     def refilled(self, answer: Iterable[Any]) -> Self:
         """The run of the same orders with other fills, in their order; what is no proper ``Fill`` is rejected."""
-        index = {order_id: row for row, order_id in enumerate(self.orders.order_id)}
+        index = {order_id: row for row, order_id in enumerate(self.orders.order_id.tolist())}
         fills, rejected, count = _fills(answer, index)
         return replace(self, fills=fills, rejected=tuple(rejected), read={**self.read, "fills": count})
 
@@ -264,6 +290,41 @@ def objects(values: Iterable[Any]) -> Objects:
     return array
 
 
+_WORDS = objects(state.word for state in EndState)
+
+
+def ends_of(words: Iterable[str]) -> Ends:
+    """The column of these words of end states. Raises ``ValueError`` for another word."""
+    known = _WORDS.tolist()
+    return np.array([known.index(word) for word in words], dtype=np.int8)
+
+
+def counted(end: Ends) -> dict[str, int]:
+    """How many orders ended how, by the word."""
+    counts = np.bincount(end, minlength=len(_WORDS)).tolist()
+    return {state.word: counts[state] for state in EndState if counts[state]}
+
+
+def first_rows(ids: Ids) -> Ints:
+    """For each row the first one that has its id."""
+    rows = np.arange(len(ids))
+    if ids.dtype != np.object_:
+        if bool((ids[1:] > ids[:-1]).all()):
+            return rows
+        _, first, which = np.unique(ids, return_index=True, return_inverse=True)
+        return np.asarray(first[which])
+    listed, seen = ids.tolist(), dict[Any, int]()
+    if len(set(listed)) == len(listed):
+        return rows
+    return np.array([seen.setdefault(name, row) for row, name in enumerate(listed)])
+
+
+def id_at(table: Orders | Fills, row: int) -> int | str:
+    """The id in that row, as Python has it."""
+    name: int | str = table.order_id[row : row + 1].tolist()[0]
+    return name
+
+
 def _orders(scenario: Scenario) -> tuple[Orders, dict[Any, int]]:
     index: dict[Any, int] = {}
     rows: list[list[int]] = []
@@ -279,7 +340,7 @@ def _orders(scenario: Scenario) -> tuple[Orders, dict[Any, int]]:
     absent = np.full(len(rows), ABSENT)
     ids = objects(index)
     return Orders(
-        ids, side, price_ticks, size_lots, submit_ns, absent, cancel_ns, absent, objects([""] * len(rows)), row_
+        ids, side, price_ticks, size_lots, submit_ns, absent, cancel_ns, absent, np.zeros(len(rows), np.int8), row_
     ), index
 
 

@@ -58,7 +58,7 @@ ATTEMPTS = (
     Attempt(
         "workers",
         "a worker killed amid its work, on this machine and on a Dask cluster; a job that kills every worker",
-        "--soak tests/test_streaming.py -k 'dies or amid or kills_every'",
+        "--soak tests/test_pools.py tests/test_streaming.py -k 'pools or amid'",
         "workers killed, {killed}; reports identical to the byte, nothing lost or counted twice; deadly job named",
     ),
     Attempt(

@@ -37,7 +37,7 @@ def kinds() -> list[str]:
 def load(kind: str) -> Callable[[Path], object]:
     """What reads the folder of this kind; the imports are made here, so that they can be instrumented."""
     from invariants.cases import read_case
-    from invariants.readers import READERS
+    from invariants.readers.kinds import READERS
     from invariants.readers.tape import read_tape
     from invariants.report.read import read_report
     from invariants.streaming.keeping import read_piece

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from malformed_inputs import TABLES, write_bundle_by_hand
 
 from invariants.laws.totals import FIGURES
-from invariants.readers import READERS, read_run
+from invariants.readers import read_run
 from invariants.readers.bundle import read_bundle, write_bundle
+from invariants.readers.kinds import READERS
 from invariants.readers.totals import TOTALS
 from simcore import Fill, InputError, Instrument, Rules, Run, Scenario, Side, Submit, TopOfBook, Trade, simulate
 from simcore.frames import UNJUDGED

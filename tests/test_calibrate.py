@@ -36,7 +36,7 @@ from invariants.readers.tape import Tape
 from invariants.tapes import any_rules
 from simcore import Cancel, InputError, Instrument, Rules, Scenario, Side, Submit, simulate
 from simcore.frames import Sheet, tops_of, trades_of
-from simcore.run import ABSENT
+from simcore.run import ABSENT, EndState
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the recorded days in ../shared/data are not here")
@@ -371,7 +371,7 @@ def by_the_engine(lives: Lives, tape: Tape, rules: Rules) -> Answer:
     for row in range(len(lives)):
         price, size = int(lives.price_ticks[row]), int(lives.size_lots[row])
         submit = Submit(int(lives.submit_ns[row]), row, Side(int(lives.side[row])), price, size)
-        cancel = [Cancel(int(lives.end_ns[row]), row)] if lives.end[row] == "cancelled" else []
+        cancel = [Cancel(int(lives.end_ns[row]), row)] if lives.end[row] == EndState.CANCELLED else []
         fills = simulate(Scenario(events, (submit, *cancel), rules))
         if fills:
             first[row], filled[row] = fills[0].ns, sum(fill.size_lots for fill in fills)

@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 from invariants.auditing import audit
 from invariants.cli import main
 from invariants.compare import Change, Comparison
-from invariants.readers import READERS
 from invariants.readers.bundle import read_bundle, write_bundle
+from invariants.readers.kinds import READERS
 from invariants.report import report_bytes, report_dict, write_atomically
 from simcore import Instrument, Rules, Run, Scenario, Side, Submit, Trade
 from simcore import simulate as reference

@@ -164,7 +164,7 @@ def test_the_cap_takes_away_the_order_that_it_blocks(sizing: str, trade_lots: in
 
 def test_the_demo_s_day_exercises_the_origin_s_rules() -> None:
     run = run_of(demo_play())
-    ends = Counter(run.orders.end.tolist())
+    ends = Counter(run.orders.end_words)
     assert min(ends[word] for word in ("filled", "cancelled", "expired")) > 500
     assert abs(run.positions.position_lots).max() == run.rules.position_cap_lots
     assert run.rules.initial_position_lots == run.rules.position_cap_lots

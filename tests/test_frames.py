@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simcore import InputError, Instrument, Rules, Run
+from simcore.cells import cells_of
 from simcore.grid import OffGridError, Step, count_of, of_floats, of_ints
 from simcore.rules import DIALS
 from simcore.run import ABSENT
@@ -139,6 +140,25 @@ def test_optional_columns_are_absent_or_native_unless_the_author_says_more() -> 
 def test_a_missing_cancel_is_absent_in_every_dtype(cancels: object) -> None:
     run = Run.from_frames(fills=fills(), orders=orders(cancel_ns=cancels), instrument=CENTS)
     assert run.orders.cancel_ns.tolist() == [5, ABSENT]
+
+
+@given(
+    cells=st.lists(st.none() | st.integers(0, 100), min_size=1, max_size=12),
+    kind=st.sampled_from([pa.int8(), pa.int64(), pa.uint64(), pa.float64(), pa.timestamp("ns"), pa.string()]),
+    cut=st.integers(0, 3),
+    chunks=st.integers(1, 3),
+    coded=st.booleans(),
+)
+def test_an_arrow_column_is_its_cells_however_it_lies_in_memory(
+    cells: list[int | None], kind: pa.DataType, cut: int, chunks: int, coded: bool
+) -> None:
+    """Sliced, in chunks, with holes: what stands in memory under a hole, or before the slice, is no cell."""
+    wanted = [cell if cell is None or kind != pa.string() else str(cell) for cell in cells]
+    array = pa.array(wanted, kind)
+    array = array.dictionary_encode() if coded and kind == pa.string() else array
+    parts = [array[cut * n : cut * (n + 1)] for n in range(chunks)] + [array[cut * chunks :]]
+    column = pa.chunked_array(parts, array.type)
+    assert cells_of(column, file="f", field="x", rows=np.arange(1, len(cells) + 1)).listed() == wanted
 
 
 @pytest.mark.parametrize("cancels", [[1.7e18, None], [0.5, None], [float("inf"), None]], ids=str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -25,8 +26,9 @@ from click.testing import CliRunner
 from malformed_inputs import CASE, TABLES, write_bundle_by_hand
 
 from invariants.cli import main
-from invariants.readers import READERS, read_run
+from invariants.readers import read_run
 from invariants.readers.bundle import write_bundle
+from invariants.readers.kinds import READERS
 from invariants.readers.tables import LARGEST_LINE
 from simcore import InputError
 
@@ -445,6 +447,30 @@ def test_a_place_that_cannot_be_written_is_named_and_left_clean(
     left = [path for path in nowhere.rglob("*") if path.is_file() and path.name != "filler"]
     record_property("left", len(left))
     assert not left
+
+
+@pytest.mark.soak
+def test_a_case_that_cannot_be_kept_acquits_nobody(nowhere: Path, tmp_path: Path) -> None:
+    """The verdict is the law's; that there is no case file, and why, stands beside it."""
+    with contextlib.suppress(OSError), (nowhere / "filler").open("ab") as filler:
+        filler.write(bytes(4096))  # a case would fit into the last page
+    theirs = tmp_path / "theirs.py"
+    theirs.write_text(
+        "from dataclasses import replace\nimport simcore\n\n\ndef too_large(scenario):\n"
+        "    return [replace(fill, size_lots=fill.size_lots + 1) for fill in simcore.simulate(scenario)]\n"
+    )
+    kept = nowhere / "cases"
+    command = [sys.executable, "-c", "from invariants.cli import main; main()", "verify", f"{theirs}:too_large"]
+    options = ["--examples", "5", "-n", "0", "--case-dir", str(kept), "--json", str(tmp_path / "verified.json")]
+    said = subprocess.run([*command, *options], check=False, capture_output=True, text=True)
+    assert said.returncode == 1, said.stdout
+    assert f"case: not kept, {kept}/" in said.stdout
+    assert "Traceback" not in said.stdout
+    told = json.loads((tmp_path / "verified.json").read_text())
+    broken = [law for law in told["laws"] if law["verdict"] == "fail"]
+    assert broken
+    assert all(not law["case"] and law["case_not_kept"].startswith(f"{kept}/") for law in broken)
+    assert not list(nowhere.rglob("*.json*"))
 
 
 def test_every_reader_is_fuzzed() -> None:

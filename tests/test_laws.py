@@ -1185,10 +1185,30 @@ ACCOUNTING = (
         """,
         exit_code=0,
     ),
+    fails(
+        "orders_are_conserved",
+        "orders row 1 end_ns=1200, but should be at least 1250 [its last fill]",
+        """
+        ns    event   id  side  price_ticks  size_lots  end_ns  end
+        1000  submit  A   BUY   100          5          1200    filled
+        1250  fill    A   BUY   100          5
+        """,
+    ),
+    passes(
+        "orders_are_conserved",
+        """
+        ns          event   id  side  price_ticks  size_lots  end_ns  end
+        1000        submit  A   BUY   100          5          1250    filled
+        1200..1300  fill    A   BUY   100          5
+        """,
+        judged=1,
+    ),
     passes("run_is_complete", ENDED, end_ns=1250, exit_code=0, judged=4),
     passes("run_is_complete", FILLED, end_ns=9999, last_event_ns=9999, judged=1),
-    unknown("run_is_complete", "neither an end (end_ns) nor an exit code was declared", ENDED),
-    not_applicable("run_is_complete", "neither an end (end_ns) nor an exit code was declared", FILLED),
+    unknown("run_is_complete", "no end (end_ns) was declared", ENDED),
+    unknown("run_is_complete", "no end (end_ns) was declared", FILLED, exit_code=0),  # how far it came nobody said
+    unknown("run_is_complete", "no end (end_ns) was declared", ENDED, exit_code=0),
+    not_applicable("run_is_complete", "no end (end_ns) was declared", FILLED),
     fails(
         "totals_reconcile", "reported fills=2, but should be 1 [counted from the rows]", FILLED, reported={"fills": 2}
     ),

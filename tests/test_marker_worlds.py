@@ -139,9 +139,9 @@ def test_what_fills_later_tells_which_order_was_cancelled(tmp_path: Path) -> Non
     ]
     tape = (Trade(T0 + 5 * STEP, 100, 1, Side.SELL),)
     run = read(tmp_path, told, ORDER_FREE, tape)
-    assert (run.orders.end.tolist(), run.fills.order.tolist()) == (["filled", "cancelled"], [0])
+    assert (run.orders.end_words, run.fills.order.tolist()) == (["filled", "cancelled"], [0])
     run = read(tmp_path, [*told[:3], marker(T0 + 5 * STEP, "fill", 1, 100, 2)], ORDER_FREE, tape)
-    assert (run.orders.end.tolist(), run.fills.order.tolist()) == (["cancelled", "filled"], [1])
+    assert (run.orders.end_words, run.fills.order.tolist()) == (["cancelled", "filled"], [1])
 
 
 def test_a_cancel_under_way_leaves_its_order_to_fill(tmp_path: Path) -> None:

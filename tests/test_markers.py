@@ -39,7 +39,7 @@ def read(folder: Path, *markers: dict[str, Any], backtest: dict[str, Any] | None
 
 
 def ends(run: Run) -> list[str]:
-    return run.orders.end.tolist()
+    return run.orders.end_words
 
 
 def test_a_quote_its_fill_and_the_cancel_of_another(tmp_path: Path) -> None:

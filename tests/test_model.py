@@ -22,7 +22,8 @@ DEVIATIONS = {
         "1000 submit A BUY 100 5\n1250 trade - - 100 5 SELL\n1250 fill A BUY 100 5",
         {"cross": "through"},
     ),
-    "fills_have_trades.book_cross": ("1000 submit A BUY 100 5\n1250 top - - 98/100 1/1\n1250 fill A BUY 100 5", {}),
+    "fills_have_trades.book_cross": ("1000 submit A BUY 100 5\n1250 top - - 98/100 1/5\n1250 fill A BUY 100 5", {}),
+    "fills_have_trades.touch_thin": ("1000 submit A BUY 100 5\n1250 top - - 98/100 1/4\n1250 fill A BUY 100 5", {}),
     "fills_have_trades.book_standing": ("1000 submit A BUY 100 5\n900 top - - 98/99 1/1\n1250 fill A BUY 100 5", {}),
     "fills_have_trades.wrong_side": (
         "1000 submit A BUY 100 5\n1250 trade - - 100 5 BUY\n1250 fill A BUY 100 5",
@@ -150,7 +151,7 @@ def test_every_kind_has_a_deviation_and_stands_on_the_page_of_its_law() -> None:
 
 def test_one_documented_row_does_not_excuse_its_neighbour() -> None:
     orders = "1000 submit A BUY 100 5\n1000 submit B BUY 90 5\n"
-    text = orders + "1250 top - - 98/100 1/1\n1250 fill A BUY 100 5\n1260 fill B BUY 90 5"
+    text = orders + "1250 top - - 98/100 1/5\n1250 fill A BUY 100 5\n1260 fill B BUY 90 5"
     found = judged("fills_have_trades", text, {}, ("fills_have_trades.book_cross",))
     assert (found.verdict, found.judged, found.failed, found.by_model) == (Verdict.FAIL, 2, 1, 1)
     assert [f.row for f in found.findings] == [2]

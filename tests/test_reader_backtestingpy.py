@@ -14,7 +14,7 @@ from invariants import audit
 from invariants.readers.backtestingpy import is_backtestingpy, read_backtestingpy
 from simcore import InputError, Rules
 from simcore.frames import UNJUDGED
-from simcore.run import ABSENT
+from simcore.run import ABSENT, EndState
 
 SHARED = Path(__file__).parents[2] / "shared" / "engines"
 T0 = 1_767_571_200_000_000_000  # 2026-01-05T00:00Z
@@ -122,7 +122,7 @@ def test_round_trips_become_fills_of_the_logged_orders(tmp_path: Path, suffix: s
     assert orders.size_lots.tolist() == [5, 5, 5, 10, 5]
     assert orders.submit_ns.tolist() == [T0 + k * MINUTE - 1 for k in (1, 2, 3, 4, 5)]
     assert orders.cancel_ns.tolist() == [ABSENT] * 4 + [T0 + 5 * MINUTE - 1]
-    assert orders.end.tolist() == ["filled"] * 4 + ["cancelled"]
+    assert orders.end_words == ["filled"] * 4 + ["cancelled"]
     assert orders.row.tolist() == [1, 2, 3, 4, 5]
     assert run.positions.ns.tolist() == orders.submit_ns.tolist()
     assert run.positions.position_lots.tolist() == [0, 5, 0, 5, -5]
@@ -165,10 +165,81 @@ def test_equity_is_cash_where_the_parameters_say_that_all_was_closed(tmp_path: P
     assert run.engine_version == "0.6.6"
 
 
-def test_a_log_that_ends_in_a_position_without_trades_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError) as caught:
-        read_backtestingpy(output(tmp_path, trades=trades_frame(TRADES[:1]), log=log_frame(LOG[:4])))
-    assert "finalize_trades=True" in caught.value.wanted
+def reasons_aside(run: Any) -> list[str]:
+    """What the run says of a log that was set aside."""
+    return [name for name in run.reported if name.startswith(f"{UNJUDGED}orders of the log")]
+
+
+def test_a_log_that_ends_in_a_position_without_trades_is_set_aside(tmp_path: Path) -> None:
+    meta = {"opt": {"exclusive_orders": False}}
+    run = read_backtestingpy(output(tmp_path, trades=trades_frame(TRADES[:1]), log=log_frame(LOG[:4]), meta=meta))
+    assert "orders" not in run.read
+    [reason] = reasons_aside(run)
+    assert reason.endswith("opt.finalize_trades is not stated, and trades add up to 0 where the strategy saw 5")
+
+
+BOTH_OPEN = [(5, 1, 3, 100.0, 102.0, 1), (-5, 2, 3, 103.0, 102.0, 2)]
+CLOSED_BY_THE_NEXT = [(5, 1, 2, 100.0, 101.5, 1), (-5, 3, 4, 104.0, 103.5, 3)]
+
+
+@pytest.mark.parametrize(
+    ("option", "trades", "log"),
+    [
+        ("hedging", BOTH_OPEN, [*LOG[:2], ("submit", 3, 3, 1, 5, 99.0, 0), ("cancel", 4, 3, None, None, None, None)]),
+        (
+            "exclusive_orders",
+            CLOSED_BY_THE_NEXT,
+            [
+                ("submit", 0, 1, 1, 5, 100.0, 0),
+                ("submit", 1, 2, 1, 5, 99.0, 5),  # closes trade 1 at the next open
+                ("submit", 2, 3, -1, 5, 104.0, 0),  # cancels order 2
+                ("submit", 3, 4, -1, 5, 105.0, -5),
+            ],
+        ),
+    ],
+)
+def test_an_option_that_nobody_stated_and_nothing_rules_out_is_no_broken_law(
+    tmp_path: Path, option: str, trades: list[tuple[Any, ...]], log: list[tuple[Any, ...]]
+) -> None:
+    """An honest run of that option; where it is stated to be off, the same run is broken."""
+    open_, off = tmp_path / "open", tmp_path / "off"
+    for folder, stated in ((open_, {}), (off, {option: False, "exclusive_orders": False})):
+        folder.mkdir()
+        meta = {"opt": {"finalize_trades": True, **stated}}
+        output(folder, trades=trades_frame(trades), log=log_frame(log), meta=meta)
+    run = read_backtestingpy(open_)
+    [reason] = reasons_aside(run)
+    assert f"opt.{option} is not stated" in reason
+    assert run.reported[reason] == sum(row[0] == "submit" for row in log)
+    found = verdicts(run)
+    assert (found["fills_have_orders"], found["crossed_orders_fill"]) == ("unknown", "unknown")
+    assert verdicts(read_backtestingpy(off))["fills_have_orders"] == "fail"
+
+
+@pytest.mark.parametrize(("size", "margin", "aside"), [(200, 1, True), (200, 0.2, False), (80, 1, False)])
+def test_an_order_that_the_margin_was_too_small_for_may_be_gone(
+    tmp_path: Path, size: int, margin: float, aside: bool
+) -> None:
+    """The account has 10,000: the engine cancels a larger order, and no table says so."""
+    log = log_frame([*LOG[:4], ("submit", 4, 5, -1, size, 101.0, -5)])
+    meta = {"opt": {"finalize_trades": True, "exclusive_orders": False, "margin": margin}}
+    run = read_backtestingpy(output(tmp_path, log=log, meta=meta))
+    reasons = [f"{UNJUDGED}orders of the log, as the margin may have been too small for 1 of them"]
+    assert reasons_aside(run) == (reasons if aside else [])
+
+
+@pytest.mark.parametrize("margin", [0, -1, 2])
+def test_a_margin_that_is_none_is_refused(tmp_path: Path, margin: float) -> None:
+    with pytest.raises(InputError, match=r"opt\.margin"):
+        read_backtestingpy(output(tmp_path, log=log_frame(), meta={"opt": {"margin": margin}}))
+
+
+def test_an_order_that_closed_a_trade_rules_hedging_out(tmp_path: Path) -> None:
+    """Then trades of both sides that were open at once are a broken output."""
+    rows = [*TRADES[:2], (-5, 3, 5, 103.0, 102.0, 4)]
+    run = read_backtestingpy(output(tmp_path, trades=trades_frame(rows), log=log_frame()))
+    assert not reasons_aside(run)
+    assert verdicts(run)["fills_have_orders"] == "fail"
 
 
 @pytest.mark.parametrize("option", ["exclusive_orders", "hedging", "trade_on_close"])
@@ -203,7 +274,8 @@ def test_trades_that_were_left_open_are_read_without_orders_where_that_is_stated
 def test_an_exit_that_two_sets_of_orders_explain_stays_unexplained(tmp_path: Path) -> None:
     # one leg of 5 at 104: either order alone would explain it, and the engine would have filled both
     rows = [*LOG[:2], ("submit", 1, 9, -1, 5, 103.0, 5)]
-    run = read_backtestingpy(output(tmp_path, trades=trades_frame(TRADES[:1]), log=log_frame(rows)))  # fmt: skip
+    meta = {"opt": {"exclusive_orders": False}}
+    run = read_backtestingpy(output(tmp_path, trades=trades_frame(TRADES[:1]), log=log_frame(rows), meta=meta))
     assert run.fills.order_id.tolist() == [1, "exit of trade 1"]
 
 
@@ -218,7 +290,7 @@ def test_equal_orders_share_equal_exits(tmp_path: Path) -> None:
     ]
     run = read_backtestingpy(output(tmp_path, trades=trades_frame(rows), log=log_frame(log)))
     assert run.fills.order_id.tolist() == [1, 8, 2, 9]
-    assert run.orders.end.tolist() == ["filled"] * 4 + ["open"]
+    assert run.orders.end_words == ["filled"] * 4 + ["open"]
 
 
 @pytest.mark.parametrize(
@@ -263,7 +335,6 @@ def test_a_cancel_of_nothing_is_a_rejected_row(tmp_path: Path) -> None:
     [
         (0, "ev", "modify", "ev"),
         (0, "tag", None, "tag"),
-        (0, "limit", None, "limit"),
         (0, "side", 0, "side"),
         (0, "qty", "many", "qty"),
         (0, "t", "noon", "t"),
@@ -280,12 +351,21 @@ def test_a_log_that_cannot_be_read_is_a_named_error(
     assert (caught.value.row, caught.value.field) == (at + 1, field)
 
 
-def test_stop_prices_beside_a_log_are_refused(tmp_path: Path) -> None:
-    frame = trades_frame()
-    frame["SL"] = [None, 90.0, None]
-    with pytest.raises(InputError) as caught:
-        read_backtestingpy(output(tmp_path, trades=frame, log=log_frame()))
-    assert (caught.value.row, caught.value.field) == (2, "SL")
+@pytest.mark.parametrize(
+    ("stops", "market", "reason"),
+    [(True, False, "trades have stop-loss or take-profit prices"), (False, True, "1 others have no limit")],
+)
+def test_a_log_with_other_orders_than_limit_orders_is_set_aside(
+    tmp_path: Path, stops: bool, market: bool, reason: str
+) -> None:
+    frame, log = trades_frame(), log_frame()
+    frame["SL"] = [None, 90.0, None] if stops else None
+    log["limit"] = log["limit"].astype(object)
+    log.loc[4, "limit"] = None if market else 99.0
+    run = read_backtestingpy(output(tmp_path, trades=frame, log=log))
+    assert reasons_aside(run) == [f"{UNJUDGED}orders of the log, as {reason}"]
+    assert not run.rejected
+    assert verdicts(run)["fills_have_orders"] == "unknown"
 
 
 @pytest.mark.parametrize("name", ["Size", "EntryBar", "ExitPrice", "PnL", "ExitTime"])
@@ -320,6 +400,14 @@ def test_a_curve_that_stops_early_is_an_early_end(tmp_path: Path) -> None:
     assert verdicts(read_backtestingpy(folder))["run_is_complete"] == "fail"
 
 
+def test_an_index_that_pandas_wrote_besides_is_no_second_label(tmp_path: Path) -> None:
+    plain = read_backtestingpy(output(tmp_path, log=log_frame())).to_frames()
+    for name in ("equity_curve", "stats", "trades"):
+        pd.read_csv(tmp_path / f"{name}.csv").to_csv(tmp_path / f"{name}.csv")
+    for name, frame in read_backtestingpy(tmp_path).to_frames().items():
+        pd.testing.assert_frame_equal(frame, plain[name])
+
+
 def test_parquet_is_read_before_its_twin_in_csv(tmp_path: Path) -> None:
     folder = output(tmp_path)
     trades_frame(TRADES[:2]).to_parquet(folder / "trades.parquet")
@@ -348,7 +436,7 @@ def test_the_one_minute_run_is_whole_and_its_cash_is_not() -> None:
     assert [name for name, order in zip(run.fills.order_id, run.fills.order, strict=True) if order < 0] == [
         "exit of trade 63"
     ]
-    assert (run.orders.end == "filled").sum() == 125
+    assert (run.orders.end == EndState.FILLED).sum() == 125
     found = verdicts(run)
     assert {law for law, verdict in found.items() if verdict == "fail"} - {"fills_have_orders"} == {"cash_sums_fills"}
     # order 208, sent at the close of the last bar, was filled in that bar: 5 x (361820 - 361720), and its rebate

@@ -13,6 +13,7 @@ import pytest
 
 from invariants.auditing import audit
 from invariants.readers.backtrader import is_backtrader, read_backtrader
+from invariants.readers.binary_sums import settled
 from invariants.verdict import Verdict
 from simcore import InputError, Run
 from simcore.run import ABSENT
@@ -120,7 +121,7 @@ def test_bars_become_intervals_and_their_closes_the_times_of_decisions(tmp_path:
     assert run.orders.submit_ns.tolist() == [ns(1) - 1, ns(1) - 1, ns(2) - 1, ns(3) - 1]
     assert run.orders.cancel_ns.tolist() == [ns(2) - 1, ns(2) - 1, ns(3) - 1, ns(4) - 1]
     assert run.orders.end_ns.tolist() == [ns(2) - 1, ns(2), ns(3) - 1, ABSENT]
-    assert run.orders.end.tolist() == ["filled", "expired", "filled", "open"]
+    assert run.orders.end_words == ["filled", "expired", "filled", "open"]
     assert run.orders.row.tolist() == [1, 2, 5, 7]
     assert run.orders.live_ns.tolist() == [ABSENT] * 4
     assert run.fills.ns.tolist() == [ns(1), ns(2)]
@@ -193,7 +194,7 @@ def test_a_cancel_of_the_strategy_comes_before_the_validity(tmp_path: Path) -> N
     ]
     run = read_backtrader(save(tmp_path / "run", notify_order=log, exbits=[executed(2, at(3), 2, 100, 2)]))
     assert run.orders.cancel_ns.tolist() == [ns(2) - 1, ABSENT]
-    assert run.orders.end.tolist() == ["cancelled", "open"]
+    assert run.orders.end_words == ["cancelled", "open"]
 
 
 def test_executions_of_one_bar_stand_in_the_order_of_the_position_after_them(tmp_path: Path) -> None:
@@ -281,6 +282,18 @@ def test_a_tick_of_the_instant_of_a_cancel_may_find_no_order(tmp_path: Path, off
     assert (found.failed, found.by_model) == (failed, 1 - failed)
 
 
+def test_a_tick_of_the_last_instant_at_which_an_order_is_valid_must_fill_it(tmp_path: Path) -> None:
+    """Valid is good till date, the date included: no cancel of the same instant excuses the miss."""
+    log = [
+        notified(1, 1, "Submitted", 2, 100, made=0.1, valid=at(2.123)),
+        notified(3, 1, "Expired", 2, 100, made=0.1, valid=at(2.123)),
+        notified(3.123, 2, "Completed", 2, 100, made=3, valid=None),
+    ]
+    folder = save(tmp_path / "run", notify_order=log, exbits=[executed(2, at(3.123), 2, 99, 2)])
+    found = on_tape(folder, [(ns(2.123), 99.0), (ns(3.123), 99.0)])["crossed_orders_fill"]
+    assert (found.failed, found.by_model) == (1, 0)
+
+
 @pytest.mark.parametrize(("first", "by_model"), [(101.5, 1), (101.4, 0)])
 def test_a_better_price_is_the_model_at_the_open_alone(tmp_path: Path, first: float, by_model: int) -> None:
     folder = save(tmp_path / "run", notify_order=LOG, exbits=BITS)
@@ -320,8 +333,122 @@ def test_a_log_that_contradicts_itself_is_no_pass(tmp_path: Path) -> None:
         (8, "status", "orders_are_conserved"),
         (9, "created", "values_are_valid"),
     ]
-    assert run.orders.end.tolist()[0] == "filled"
+    assert run.orders.end_words[0] == "filled"
     assert audit(run)["orders_are_conserved"].verdict is Verdict.FAIL
+
+
+NO_LIMIT: dict[str, Any] = {"exectype": "Market", "created_price": None, "valid": None}
+MARKET = [
+    notified(2, 5, "Submitted", 3, 0, made=1, **NO_LIMIT),
+    notified(2, 5, "Completed", 3, 0, made=1, **NO_LIMIT, exec_comm=0.3),
+    notified(2, 6, "Accepted", -1, 90, made=1, exectype="Stop"),
+]
+
+
+def test_orders_without_a_limit_are_counted_and_the_others_judged(tmp_path: Path) -> None:
+    """A market order of 3 stands between the two fills of limit orders: the position is taken less its 3."""
+    bits = [BITS[0], executed(5, at(2), 3, 101, 5), executed(3, at(2), -2, 101.5, 3)]
+    save(tmp_path, notify_order=[*LOG[:4], *MARKET, *LOG[4:]], exbits=bits, transactions=TRADED)
+    (tmp_path / "writer.csv").write_text(WRITER)
+    run = read_backtrader(tmp_path)
+    assert run.orders.order_id.tolist() == [1, 2, 3, 4]
+    assert run.fills.order_id.tolist() == [1, 3]
+    assert (run.positions.position_lots * run.instrument.lot_size).tolist() == [2, 0]
+    assert {
+        name: int(run.reported[f"unjudged.{name}"]) for name in ("orders of type Market", "orders of type Stop")
+    } == {"orders of type Market": 1, "orders of type Stop": 1}
+    assert run.reported["unjudged.executions of orders of type Market"] == 1
+    assert run.reported["unjudged.executions of orders of type Stop"] == 0
+    assert not {j.law for j in audit(run).judgements if j.verdict is Verdict.FAIL}
+    bits[1] = executed(5, at(2), 4, 101, 5)  # more than the position says
+    save(tmp_path, exbits=bits)
+    assert "position_sums_fills" in {j.law for j in audit(read_backtrader(tmp_path)).judgements if j.failed}
+
+
+def test_what_partial_executions_leave_in_floats_is_no_execution(tmp_path: Path) -> None:
+    """0.3 - 0.1 - 0.1 leaves 0.09999999999999998, and in all 2.8e-17, which the engine executes, too."""
+    log = [
+        notified(1, 1, "Submitted", 0.3, 100, valid=None),
+        notified(1, 1, "Partial", 0.3, 100, valid=None, exec_comm=0.01),
+        notified(2, 1, "Completed", 0.3, 100, valid=None, exec_comm=0.03, exec_dt=at(4)),
+    ]
+    done = [
+        executed(1, at(1), 0.1, 100, 0.1, 0),
+        executed(1, at(2), 0.1, 100, 0.2, 1),
+        executed(1, at(3), 0.3 - 0.1 - 0.1, 100, 0.30000000000000004, 2),
+        executed(1, at(4), 2.7755575615628914e-17, 100, 0.30000000000000004, 3),
+    ]
+    run = read_backtrader(save(tmp_path / "run", notify_order=log, exbits=done))
+    assert [str(run.instrument.size(lots)) for lots in run.fills.size_lots.tolist()] == ["0.1", "0.1", "0.1"]
+    assert run.reported["unjudged.executions of float noise"] == 1
+    assert run.reported["fees"] == Decimal("0.03")
+    assert not {j.law for j in audit(run).judgements if j.failed}
+
+
+def test_a_sum_of_more_decimals_than_usual_is_settled() -> None:
+    value = Decimal("100000000.00000001")
+    assert settled(value, decimals=30, additions=9, largest=value) == value
+
+
+def test_an_execution_of_nothing_at_all_is_a_finding(tmp_path: Path) -> None:
+    run = read_backtrader(save(tmp_path / "run", exbits=[*BITS, executed(3, at(3), 0.0, 100, 0.0, 1)]))
+    assert audit(run)["values_are_valid"].verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(("first", "then"), [("Limit", "Market"), ("Market", "Limit")])
+def test_an_order_of_two_kinds_is_a_rejected_row(tmp_path: Path, first: str, then: str) -> None:
+    rows = [notified(1, 1, "Submitted", 2, 100, exectype=first), notified(1, 1, "Completed", 2, 100, exectype=then)]
+    run = read_backtrader(save(tmp_path, notify_order=rows, exbits=BITS))
+    [rejected] = run.rejected
+    assert (rejected.row, rejected.field, rejected.got) == (2, "exectype", then)
+
+
+def test_an_order_that_waits_for_its_parent_is_counted_and_not_judged(tmp_path: Path) -> None:
+    log = [{**rows, "parent": [None]} for rows in LOG]
+    log += [
+        {**rows, "parent": [1]} for rows in (notified(2, 5, "Submitted", -2, 103), notified(2, 5, "Canceled", -2, 103))
+    ]
+    run = read_backtrader(save(tmp_path, notify_order=log, exbits=BITS))
+    assert run.orders.order_id.tolist() == [1, 2, 3, 4]
+    assert run.reported["unjudged.orders of type Limit of a bracket"] == 1
+
+
+@pytest.mark.parametrize(("seen", "missed"), [(1, 0), (2, 1)])
+def test_what_the_broker_cancels_by_itself_it_cancels_inside_the_bar(tmp_path: Path, seen: int, missed: int) -> None:
+    """Told in the bar itself: one of an OCO group. Told a bar later: the strategy's, made at the bar's close."""
+    log = [
+        notified(1, 1, "Submitted", 2, 100, valid=None),
+        notified(seen, 1, "Canceled", 2, 100, valid=None, exec_dt=at(1)),
+        notified(1, 2, "Completed", -2, 103, valid=None),
+    ]
+    folder = save(tmp_path / "run", notify_order=log, exbits=[executed(2, at(1), -2, 103, -2)])
+    (folder / "meta.json").write_text(json.dumps({"opt": {"bar_seconds": 60}}))
+    found = on_tape(folder, [(ns(1.2), 103.0), (ns(1.5), 99.0)])
+    assert found["crossed_orders_fill"].failed == missed
+    assert not found["no_fill_after_cancel"].failed
+
+
+def test_a_run_without_any_execution_is_read_from_what_pandas_writes_of_nothing(tmp_path: Path) -> None:
+    for index in (True, False):
+        folder = save(tmp_path / str(index), notify_order=LOG)
+        pd.DataFrame([]).to_csv(folder / "exbits.csv", index=index)
+        assert not len(read_backtrader(folder).fills)
+    folder = save(tmp_path / "parquet", notify_order=LOG)
+    pd.DataFrame([]).to_parquet(folder / "exbits.parquet")
+    assert not len(read_backtrader(folder).fills)
+
+
+@pytest.mark.parametrize("filler", [True, False, None])
+def test_a_filler_leaves_the_sizing_open(tmp_path: Path, filler: bool | None) -> None:
+    folder = whole(tmp_path / "run")
+    (folder / "meta.json").write_text(json.dumps({"opt": {} if filler is None else {"filler": filler}}))
+    assert read_backtrader(folder).rules.declares("sizing") is not (filler or False)
+
+
+def test_a_limit_order_without_a_price_is_named(tmp_path: Path) -> None:
+    rows = [notified(1, 1, "Submitted", 2, None, exectype=None)]  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="created_price"):
+        read_backtrader(save(tmp_path, notify_order=rows, exbits=BITS))
 
 
 def test_partial_executions_tell_of_a_filler_whose_sizing_nobody_states(tmp_path: Path) -> None:
@@ -336,7 +463,6 @@ def test_partial_executions_tell_of_a_filler_whose_sizing_nobody_states(tmp_path
     ("field", "value", "table"),
     [
         ("status", "Vanished", "notify_order"),
-        ("exectype", "Market", "notify_order"),
         ("side", "long", "notify_order"),
         ("created_size", -2.0, "notify_order"),
         ("ref", 1.5, "notify_order"),

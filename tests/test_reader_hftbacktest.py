@@ -105,7 +105,7 @@ def test_orders_and_fills_follow_from_the_snapshots(tmp_path: Path, suffix: str)
     assert orders.live_ns.tolist() == [at(13), ABSENT]
     assert orders.cancel_ns.tolist() == [at(31), ABSENT]
     assert orders.end_ns.tolist() == [at(34), at(25)]
-    assert orders.end.tolist() == ["cancelled", "filled"]
+    assert orders.end_words == ["cancelled", "filled"]
     assert orders.row.tolist() == [1, 4]
     assert fills.ns.tolist() == fills.ns_to.tolist() == [at(19), at(25), at(29)]
     assert fills.order_id.tolist() == [1, 2, 1]
@@ -197,10 +197,24 @@ def test_who_looks_at_each_response_sees_one_instant_at_a_time(tmp_path: Path) -
     assert (run.fills.ns.tolist(), run.fills.ns_to.tolist()) == ([at(19)], [at(19)])
 
 
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [({"exec_qty": 0.6}, "exec_qty"), ({"exec_price": 99.4}, "exec_price"), ({"exch": 26}, "exch_timestamp")],
+)
+def test_a_row_that_no_order_of_its_size_or_end_can_have_is_rejected(
+    tmp_path: Path, changes: dict[str, Any], field: str
+) -> None:
+    done = {"price": 99.0, "leaves_qty": 0.0, "exec_qty": 0.5, "exec_price": 99.5, "position": -0.4, "fee": 0.02}
+    again = row(27, 22, changes.pop("exch", 25), 2, -1, FILLED, **(done | changes))
+    run = read_hftbacktest(written(tmp_path, [*ROWS[:5], row(27, 22, 25, 2, -1, FILLED, **done), again, *ROWS[5:]]))
+    [rejected] = run.rejected
+    assert (rejected.row, rejected.field) == (7, field)
+
+
 def test_orders_end_open_or_vanish(tmp_path: Path) -> None:
     rows = [ROWS[0], row(12, 12, 0, 3, 1, SENT), row(15, 12, 14, 3, 1, LIVE)]
     run = read_hftbacktest(written(tmp_path, rows))
-    assert run.orders.end.tolist() == ["", "open"]
+    assert run.orders.end_words == ["", "open"]
     assert {j.law: j for j in audit(run).judgements}["run_is_complete"].verdict is Verdict.FAIL
 
 
@@ -359,7 +373,7 @@ def given(variant: str) -> Run:
 def test_the_whole_filling_exchange_keeps_to_its_documentation() -> None:
     run = given("nopartial_powerprob")
     assert (len(run.orders), len(run.fills), len(run.positions), run.read["order_events"]) == (2006, 423, 1199, 10620)
-    assert Counter(run.orders.end.tolist()) == {"cancelled": 1583, "filled": 423}
+    assert Counter(run.orders.end_words) == {"cancelled": 1583, "filled": 423}
     assert Counter(reasons(run).tolist()) == {"through": 356, "book_cross": 52, "book_standing": 11, "at": 4}
     found = {j.law: j for j in audit(run).judgements}
     assert [j.law for j in found.values() if j.verdict is Verdict.FAIL] == []
@@ -373,7 +387,7 @@ def test_the_whole_filling_exchange_keeps_to_its_documentation() -> None:
 def test_the_partly_filling_exchange_loses_executions_on_the_way_to_the_account() -> None:
     run = given("partial_riskadverse")
     assert (len(run.orders), len(run.fills), len(run.positions), run.read["order_events"]) == (1898, 400, 1199, 10007)
-    assert Counter(run.orders.end.tolist()) == {"cancelled": 1502, "filled": 396}
+    assert Counter(run.orders.end_words) == {"cancelled": 1502, "filled": 396}
     assert bool((run.fills.ns == run.fills.ns_to).all())
     found = {j.law: j for j in audit(run).judgements}
     failed = {law: j.failed for law, j in found.items() if j.verdict is Verdict.FAIL}

@@ -138,7 +138,7 @@ def test_a_map_reads_several_tables_with_units_constants_and_words(tmp_path: Pat
     assert orders.size_lots.tolist() == [20, 5]
     assert orders.submit_ns.tolist() == [1_767_571_199_500_000_000, 1_767_571_200_000_000_000]
     assert orders.cancel_ns.tolist() == [ABSENT, 1_767_571_201_250_000_000]
-    assert orders.end.tolist() == ["filled", ""]
+    assert orders.end_words == ["filled", ""]
     assert run.provenance["submit_ns"] == "nominal"
     assert run.fills.order.tolist() == [0, 1]
     assert is_map(tmp_path)
@@ -237,6 +237,8 @@ def test_a_given_tape_makes_the_grid_as_fine_as_it_needs(table: Path, tmp_path: 
         (["fills.colour=px"], "fills.columns.colour", "one of ns"),
         (["fills.time_unit=days"], "fills.time_unit", "s or ms"),
         (["fills.size_unit=0"], "fills.size_unit", "a number > 0"),
+        (["fills.delimiter=:"], "fills.delimiter", ", or ; or | or tab"),
+        (["fills.decimal=;"], "fills.decimal", ". or ,"),
         (["trips.price=px"], "trips", "one of format"),
         (["price=px", "fills.price=px"], "fills.price", "each name once"),
         (["price"], "price", "OUR_NAME=THEIR NAME"),
@@ -257,6 +259,54 @@ def test_a_name_that_nobody_knows_is_a_named_error(table: Path, pairs: list[str]
         read_mapped(table, columns=[*others, *pairs])
     assert caught.value.field == field
     assert wanted in caught.value.wanted
+
+
+@pytest.mark.parametrize(("delimiter", "sign"), [(";", ";"), ("tab", "\t"), ("\t", "\t"), ("|", "|"), (",", ",")])
+def test_a_table_of_another_delimiter_and_a_decimal_comma_reads_as_the_plain_one(
+    tmp_path: Path, delimiter: str, sign: str
+) -> None:
+    path = tmp_path / "fills.csv"
+    rows = [[f'"{cell.replace(".", ",")}"' for cell in line.split(",")] for line in CSV.splitlines()]
+    path.write_text("\r\n".join(sign.join(row) for row in rows))
+    pairs = (*PAIRS, *WORDS, f"fills.delimiter={delimiter}", "fills.decimal=,")
+    assert columns(read_mapped(path, columns=pairs)) == EXPECTED
+    write_map(tmp_path / "kept.toml", table=path, columns=pairs)
+    assert columns(read_map(tmp_path / "kept.toml")) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("when", "ns"),
+    [("2026-01-05T00:00:00.250Z", 250), ("2026-01-05 00:00:00,250", 250), ("1767571200,25", 250), ("1767571200", 0)],
+)
+def test_a_decimal_comma_leaves_times_what_they_are(tmp_path: Path, when: str, ns: int) -> None:
+    path = tmp_path / "fills.csv"
+    path.write_text(f"ns;side;price;size;fee\n{when};buy;1,5;2;-0,01\n")
+    run = read_mapped(path, columns=["fills.delimiter=;", "fills.decimal=,", "fills.time_unit=s"])
+    assert run.fills.ns.tolist() == [(MS + ns) * 10**6]
+    assert run.instrument.tick_size == Decimal("0.1")
+
+
+@pytest.mark.parametrize("cell", ["1.234,5", "1,234,5", "1.5"])
+def test_a_sign_between_thousands_is_refused_and_not_guessed(tmp_path: Path, cell: str) -> None:
+    path = tmp_path / "fills.csv"
+    path.write_text(f"ns;side;price;size\n2026-01-05;buy;1,5;{cell}\n".replace("05;", "05T00:00;"))
+    with pytest.raises(InputError) as caught:
+        read_mapped(path, columns=["fills.delimiter=;", "fills.decimal=,"])
+    assert (caught.value.row, caught.value.field, caught.value.got) == (1, "size", cell)
+
+
+def test_a_delimiter_of_parquet_is_a_named_error(tmp_path: Path) -> None:
+    path = tmp_path / "fills.parquet"
+    pd.DataFrame({"ns": [MS], "side": ["buy"], "price": [1.5], "size": [2.0]}).to_parquet(path)
+    with pytest.raises(InputError, match="is Parquet"):
+        read_mapped(path, columns=["fills.delimiter=;", "fills.time_unit=ms"])
+
+
+def test_a_table_that_is_one_column_hints_at_the_delimiter(tmp_path: Path) -> None:
+    path = tmp_path / "fills.csv"
+    path.write_text("when;px\n1;2\n")
+    with pytest.raises(InputError, match="say the delimiter"):
+        read_mapped(path, columns=["ns=when"])
 
 
 def test_a_missing_column_is_a_named_error(table: Path) -> None:
@@ -286,6 +336,9 @@ def test_a_time_that_is_none_is_refused(tmp_path: Path, cell: str) -> None:
     [
         ('"fillproof-map/1"', '"fillproof-map/2"', "format"),
         ("[fills]", "[bills]", "bills"),
+        ('time_unit = "ms"', 'time_unit = ["ms"]', "fills.time_unit"),
+        ('time_unit = "ms"', 'delimiter = [";"]', "fills.delimiter"),
+        ('time_unit = "ms"', "decimal = 1", "fills.decimal"),
         ('file = "executions.csv"', "file = 3", "fills.file"),
         ('name = "two fills"', "name = 3", "name"),
         ('ns = "when"', "ns = 3", "fills.columns.ns"),

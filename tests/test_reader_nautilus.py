@@ -13,12 +13,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from invariants.laws import law_named
+from invariants.laws import LAWS, law_named
 from invariants.readers.nautilus import is_nautilus, read_nautilus
 from invariants.verdict import Verdict
 from simcore import InputError, Run
 from simcore.rules import DIALS, presets
-from simcore.run import ABSENT
+from simcore.run import ABSENT, counted
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "engines"
 T0 = 1_767_571_206_000_000_000
@@ -151,7 +151,7 @@ def columns_of(run: Run) -> dict[str, Any]:
         "submit": since(orders.submit_ns.tolist()),
         "live": since(orders.live_ns.tolist()),
         "cancel": since(orders.cancel_ns.tolist()),
-        "end": list(zip(orders.end.tolist(), since(orders.end_ns.tolist()), strict=True)),
+        "end": list(zip(orders.end_words, since(orders.end_ns.tolist()), strict=True)),
         "fill": list(zip(fills.order.tolist(), since(fills.ns.tolist()), strict=True)),
         "fill_side": fills.side.tolist(),
         "fill_price": fills.price_ticks.tolist(),
@@ -499,13 +499,7 @@ def changed(events: list[dict[str, Any]], at: int, **cells: Any) -> list[dict[st
 @pytest.mark.parametrize(
     ("events", "row", "field"),
     [
-        (changed(two_orders(), 0, order_type="MARKET"), 1, "order_type"),
         (changed(two_orders(), 3, order_type="MARKET"), 4, "order_type"),
-        (changed(two_orders(), 0, quote_quantity=True), 1, "quote_quantity"),
-        (changed(two_orders(), 2, type="OrderUpdated", price="361077"), 3, "price"),
-        (changed(two_orders(), 2, type="OrderUpdated", quantity="4.00"), 3, "quantity"),
-        (changed(two_orders(), 2, type="OrderEmulated"), 3, "type"),
-        (changed(two_orders(), 2, type="OrderTriggered"), 3, "type"),
         (changed(two_orders(), 2, type="OrderTeleported"), 3, "type"),
         (changed(two_orders(), 2, type=7), 3, "type"),
         (changed(two_orders(), 7, instrument_id="BTC/JPY.SIM"), 8, "instrument_id"),
@@ -528,6 +522,65 @@ def test_what_cannot_be_told_in_an_order_or_a_fill_is_an_error_with_its_row(
     with pytest.raises(InputError) as caught:
         read_nautilus(write_events(tmp_path / "run", events))
     assert (caught.value.row, caught.value.field) == (row, field)
+
+
+C = "O-20260105-000006-001-000-3"
+
+
+def another(kind: str, *, at: int = 3000) -> list[dict[str, Any]]:
+    """A third order, of 5.00 at market or changed on its way, which fills in one."""
+    first = initialized(C, at, "BUY", "361076")
+    turned = {
+        "MARKET": ({"order_type": "MARKET", "options": {}}, None),
+        "LIMIT sized in quote currency": ({"quote_quantity": True}, None),
+        "LIMIT that was modified": ({}, event("OrderUpdated", C, at + 1, price="361077", quantity="5.00")),
+        "LIMIT that did not rest at the venue from its submit on": ({}, event("OrderEmulated", C, at + 1)),
+    }
+    cells, then = turned[kind]
+    done = filled(C, at + 400, "BUY", "5.00", "361080", "SIM-1-009", order_type=cells.get("order_type", "LIMIT"))
+    sent = [event("OrderSubmitted", C, at), event("OrderAccepted", C, at + 310)]
+    return [{**first, **cells}, *sent, *([then] if then else []), done]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "MARKET",
+        "LIMIT sized in quote currency",
+        "LIMIT that was modified",
+        "LIMIT that did not rest at the venue from its submit on",
+    ],
+)
+def test_orders_that_are_no_plain_limit_orders_are_counted_and_the_others_judged(tmp_path: Path, kind: str) -> None:
+    plain = read_nautilus(write_events(tmp_path / "plain", two_orders(), opt=OPTIONS))
+    folder = write_events(tmp_path / "run", [*two_orders(), *another(kind)], opt=OPTIONS)
+    write_counts(folder, order_event_types={"OrderInitialized": 3, "OrderFilled": 4, "OrderCanceled": 1})
+    run = read_nautilus(folder)
+    assert columns_of(run) == columns_of(plain)
+    assert run.reported[f"unjudged.orders of type {kind}"] == 1
+    assert run.reported[f"unjudged.executions of orders of type {kind}"] == 1
+    assert "fills" not in run.reported
+    assert run.rules.declares("sizing") is (run.rules.sizing != "shared")
+
+
+@pytest.mark.parametrize("events", [True, False])
+def test_reports_of_orders_of_another_type_are_totals_of_the_rest(tmp_path: Path, events: bool) -> None:
+    more: dict[str, dict[str, Any]] = {"orders": {"type": ["LIMIT", "MARKET"]}}
+    more["fills"] = {"order_type": ["MARKET" if name == B else "LIMIT" for name in FILLS["client_order_id"]]}
+    folder = write_reports(tmp_path / "run", form="csv", **more)
+    if events:
+        lines = [
+            {**e, "order_type": "MARKET"} if e["client_order_id"] == B and "order_type" in e else e
+            for e in two_orders()
+        ]
+        write_events(folder, lines)
+    run = read_nautilus(folder)
+    assert run.orders.order_id.tolist() == [A]
+    assert set(run.fills.order_id.tolist()) == {A}
+    assert run.reported["unjudged.orders of type MARKET"] == 1
+    assert run.reported["unjudged.executions of orders of type MARKET"] == 1
+    assert "unjudged.position" in run.reported
+    assert not {j.law for j in (law.judge(run) for law in LAWS) if j.failed}
 
 
 def test_a_repeated_line_is_a_rejected_row_and_counts_once(tmp_path: Path) -> None:
@@ -610,10 +663,8 @@ def test_plain_events_with_a_byte_order_mark_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "column", "value", "field"),
     [
-        ("orders", "type", "STOP_LIMIT", "type"),
         ("orders", "status", "MELTED", "status"),
         ("orders", "ts_init", "yesterday", "ts_init"),
-        ("fills", "order_type", "MARKET", "order_type"),
         ("fills", "ts_event", "noon", "ts_event"),
         ("fills", "last_qty", None, "last_qty"),
         ("positions", "side", "SIDEWAYS", "side"),
@@ -676,7 +727,7 @@ def test_real_outputs_are_read_whole(
     assert (run.read["orders_report"], run.read["fills_report"]) == (orders, fills)
     assert run.read["positions_report"] > 0
     assert (len(run.orders), len(run.fills), len(run.rejected)) == (orders, fills, 0)
-    assert pd.Series(run.orders.end).value_counts().to_dict() == ends
+    assert counted(run.orders.end) == ends
     assert run.reported["position"] == Decimal(position)
     assert {end: run.reported[f"orders_{end}"] for end in ends} == ends
     assert run.rules.undeclared == {"fee_rate"}
@@ -715,3 +766,38 @@ def test_more_than_was_traded_at_the_limit_is_not_excused_by_a_model_that_reuses
             failed,
             {"through": 300, "reused": 8},
         )
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="../shared/engines is not here")
+def test_a_lot_more_than_the_quote_that_touched_a_limit_is_found_in_the_events_alone(tmp_path: Path) -> None:
+    """Order 251 got the 0.56 that the bid of that instant had, and was then cancelled with a rest."""
+    source = SHARED / "nautilus-1.221" / "l1_quotes_trades"
+    events = gzip.decompress((source / "order_events.jsonl.gz").read_bytes()).decode()
+    meta = json.loads((source / "meta.json").read_text())
+    (tmp_path / "meta.json").write_text(json.dumps({key: meta[key] for key in ("engine", "version", "opt")}))
+    failed = []
+    for size in ("0.56", "0.57"):
+        changed = [line.replace('"last_qty": "0.56"', f'"last_qty": "{size}"') for line in events.splitlines()]
+        (tmp_path / "order_events.jsonl").write_text("\n".join(changed))
+        run = read_nautilus(tmp_path, tape=[SHARED / "tape" / "trades.parquet", SHARED / "tape" / "book.parquet"])
+        failed.append(law_named("fills_have_trades").judge(run).failed)
+    assert failed == [0, 1]
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="../shared/engines is not here")
+def test_fills_of_a_book_that_was_not_given_are_undecided() -> None:
+    tape = SHARED / "tape" / "trades.parquet"
+    run = read_nautilus(SHARED / "nautilus-1.231" / "l1_quotes_trades", tape=tape)
+    found = law_named("fills_have_trades").judge(run)
+    assert (found.verdict, found.failed, found.undecided) == (Verdict.UNKNOWN, 0, 97)
+    assert "no tops of book" in found.reason
+
+
+@pytest.mark.parametrize("form", ["plain", "quoted"])
+def test_reports_are_recognised_however_their_header_is_quoted(tmp_path: Path, form: str) -> None:
+    folder = write_reports(tmp_path / "run", form="csv")
+    for file in folder.glob("*.csv.gz"):
+        frame = pd.read_csv(file, dtype=str, keep_default_na=False)
+        frame.to_csv(file, index=False, quoting=csv.QUOTE_ALL if form == "quoted" else csv.QUOTE_MINIMAL)
+    assert is_nautilus(folder)
+    assert is_nautilus(folder / "fills.csv.gz")

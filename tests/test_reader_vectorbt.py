@@ -106,7 +106,7 @@ def test_logs_are_orders_and_records_are_fills(tmp_path: Path, suffix: str, read
     assert [run.instrument.price(ticks) for ticks in orders.price_ticks.tolist()] == [100, 100, Decimal("101.5")]
     assert orders.submit_ns.tolist() == [bar(1) - 1, bar(2) - 1, bar(3) - 1]
     assert orders.end_ns.tolist() == [bar(2) - 1, bar(2) - 1, bar(4) - 1]
-    assert orders.end.tolist() == ["filled", "rejected", "filled"]
+    assert orders.end_words == ["filled", "rejected", "filled"]
     assert orders.row.tolist() == [2, 3, 4]
     assert (fills.ns.tolist(), fills.ns_to.tolist()) == ([bar(1), bar(3)], [bar(2) - 1, bar(4) - 1])
     assert fills.order_id.tolist() == [0, 1]
@@ -199,6 +199,34 @@ def test_a_position_or_cash_that_the_fills_do_not_make_is_a_finding(tmp_path: Pa
         file.write_text("\n".join(lines) + "\n")
         assert verdicts(read_vectorbt(tmp_path))[law] is Verdict.FAIL
         file.write_text(sound)
+
+
+@pytest.mark.parametrize(("name", "field"), [("position_after", "New Position"), ("cash_after", "New Cash")])
+def test_an_account_in_the_logs_that_the_series_contradict_is_a_finding(tmp_path: Path, name: str, field: str) -> None:
+    names = list(LOG_NAMES)
+    logs = [list(row) for row in LOGS]
+    logs[2][names.index(name)] += 0.1
+    run = read_vectorbt(written(tmp_path, logs=[tuple(row) for row in logs]))
+    [rejected] = run.rejected
+    assert (rejected.table, rejected.row, rejected.field) == ("logs", 3, field)
+    assert verdicts(run)["values_are_valid"] is Verdict.FAIL
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0", "index"])
+def test_an_index_that_pandas_wrote_besides_is_no_second_asset(tmp_path: Path, name: str) -> None:
+    folder = written(tmp_path)
+    plain = read_vectorbt(folder).to_frames()
+    for stem in ("assets", "cash"):
+        frame = pd.read_csv(folder / f"{stem}.csv")
+        frame.insert(0, name, range(len(frame)))
+        frame.to_csv(folder / f"{stem}.csv", index=False)
+    for table_name, frame in read_vectorbt(folder).to_frames().items():
+        pd.testing.assert_frame_equal(frame, plain[table_name])
+    frame = pd.read_csv(folder / "assets.csv")
+    frame.iloc[:, 0] += 1
+    frame.to_csv(folder / "assets.csv", index=False)
+    with pytest.raises(InputError, match="select one asset"):
+        read_vectorbt(folder)
 
 
 def test_slippage_moves_the_limit(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_a_label_is_the_end_of_its_minute(tmp_path: Path, suffix: str) -> None:
     assert run.orders.submit_ns.tolist() == [ns(1), ns(1), ns(2), ns(4)]
     assert run.orders.cancel_ns.tolist() == [ABSENT, ns(2), ns(4), ABSENT]
     assert run.orders.end_ns.tolist() == [ns(2), ns(2), ns(4), ABSENT]
-    assert run.orders.end.tolist() == ["filled", "cancelled", "cancelled", "open"]
+    assert run.orders.end_words == ["filled", "cancelled", "cancelled", "open"]
     assert run.fills.ns.tolist() == [ns(1) + 1, ns(2) + 1, ns(3) + 1]
     assert run.fills.ns_to.tolist() == [ns(2), ns(3), ns(4)]
     assert run.fills.order.tolist() == [0, 2, 2]
@@ -143,7 +143,7 @@ def test_labels_of_the_beginning_shift_every_time_by_a_minute(tmp_path: Path) ->
 def test_the_last_state_of_an_order_of_several_sessions_counts(tmp_path: Path) -> None:
     before = order("c", 2, 3, -500, -100, 99.0, 0, 10.1)
     run = read_zipline(save(tmp_path / "run", orders=[*ORDERS[:2], before, *ORDERS[2:]]))
-    assert run.orders.end.tolist() == ["filled", "cancelled", "cancelled", "open"]
+    assert run.orders.end_words == ["filled", "cancelled", "cancelled", "open"]
     assert run.read["order_states"] == 5
     assert not run.rejected
 
@@ -290,3 +290,14 @@ def test_the_shared_output_is_explained_once_its_labels_are(tmp_path: Path) -> N
     assert report["fill_price_equals_trade"].verdict is Verdict.PASS
     assert report["fees_follow_schedule"].verdict is Verdict.PASS
     assert dict(report.justification)["through"] == 54
+
+
+def test_a_transaction_later_than_the_last_change_of_its_order_is_a_finding(tmp_path: Path) -> None:
+    for name in ("orders", "transactions"):
+        pd.read_parquet(shared() / f"{name}.parquet").to_csv(tmp_path / f"{name}.csv", index=False)
+    assert not audit(read_zipline(tmp_path))["orders_are_conserved"].failed
+    frame = pd.read_csv(tmp_path / "transactions.csv")
+    frame["dt"] = pd.to_datetime(frame["dt"])
+    frame.loc[5, "dt"] += pd.Timedelta(minutes=9)
+    frame.to_csv(tmp_path / "transactions.csv", index=False)
+    assert audit(read_zipline(tmp_path))["orders_are_conserved"].failed == 1

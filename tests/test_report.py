@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from invariants.report import (
 )
 from simcore import InputError, Instrument, Rules, Scenario, Side, Submit, Trade
 from simcore import simulate as reference
+from simcore.frames import UNJUDGED
 from simcore.run import Rejected, Run
 
 RULES = Rules(latency_ns=250, ttl_ns=None, position_cap_lots=None)
@@ -83,6 +85,16 @@ def test_read_is_judged_plus_rejected_and_the_list_is_capped_with_an_exact_total
         "wanted": "a finite number",
         "law": "values_are_valid",
     }
+
+
+def test_what_no_law_looks_at_is_listed() -> None:
+    reported = {f"{UNJUDGED}market orders": Decimal(3), "fills": Decimal(2)}
+    report = audit(replace(honest(), reported=reported))
+    assert report_dict(report)["unjudged"] == {"market orders": "3"}
+    jsonschema.validate(report_dict(report), schema())
+    for told in (report_text(report), report_page(report)):
+        assert "Counted, and judged by no law" in told
+        assert "market orders" in told
 
 
 def test_findings_are_capped_and_counts_are_not() -> None:

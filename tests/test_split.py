@@ -28,7 +28,7 @@ from invariants.tapes import any_rules, scenarios
 from invariants.verdict import Verdict
 from simcore import Cancel, InputError, Rules, Run, Scenario, Side, Submit, TopOfBook, Trade, simulate
 from simcore.rules import CHOICES, DIALS
-from simcore.run import ABSENT, Rejected, objects
+from simcore.run import ABSENT, Rejected, ends_of
 
 QUIET: dict[str, Any] = {
     "database": None,
@@ -112,16 +112,21 @@ def logged(run: Run, random: Random) -> Run:
     sent = np.maximum(orders.submit_ns, 0)
     live = np.array([random.choice((ABSENT, ns, ns + 100, ns + run.rules.latency_ns)) for ns in sent.tolist()])
     end = np.array([random.choice((ABSENT, ns + 200, ns + 10**9)) for ns in sent.tolist()])
-    words = objects(random.choice(("", "filled", "cancelled", "rejected", "open")) for _ in range(len(orders)))
+    ends = ends_of(random.choice(("", "filled", "cancelled", "rejected", "open")) for _ in range(len(orders)))
     told = {**run.provenance, "live_ns": "native", "end_ns": "native"}
-    logged = replace(orders, live_ns=live.astype(np.int64), end_ns=end.astype(np.int64), end=words)
+    logged = replace(orders, live_ns=live.astype(np.int64), end_ns=end.astype(np.int64), end=ends)
     return replace(run, orders=logged, provenance=told)
 
 
 def unsaid(run: Run, random: Random) -> Run:
     """Some orders have no end."""
-    words = objects(random.choice((word, "")) for word in run.orders.end.tolist())
-    return replace(run, orders=replace(run.orders, end=words))
+    ends = ends_of(random.choice((word, "")) for word in run.orders.end_words)
+    return replace(run, orders=replace(run.orders, end=ends))
+
+
+def endless(run: Run, _: Random) -> Run:
+    """A clean exit, and no word on where the run should have ended."""
+    return replace(run, end_ns=None, exit_code=0)
 
 
 def one_logged(run: Run, random: Random) -> Run:
@@ -258,6 +263,7 @@ VARIATIONS: tuple[Callable[[Run, Random], Run], ...] = (
     hidden,
     logged,
     unsaid,
+    endless,
     one_logged,
     orphaned,
     tail_orphaned,

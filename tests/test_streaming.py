@@ -32,7 +32,7 @@ from invariants.laws import LAWS
 from invariants.readers.bundle import read_bundle, write_bundle
 from invariants.report.as_json import report_bytes
 from invariants.report.page.windows import Windows
-from invariants.streaming import NotInPiecesError, audit_streamed, auditing, files, pools
+from invariants.streaming import NotInPiecesError, audit_streamed, auditing, files
 from simcore import InputError, Rules, Run
 from simcore.run import ABSENT
 
@@ -146,6 +146,18 @@ def test_ids_that_are_texts_and_come_twice(days: Path, tmp_path: Path) -> None:
     assert report_bytes(report) == in_memory(folder)
 
 
+def test_numbers_are_judged_without_pandas(tmp_path: Path) -> None:
+    """Loading it takes longer than a query of the five laws."""
+    run = write_long_run(tmp_path / "run", 1)
+    code = (
+        "import sys; from invariants.streaming import audit_streamed; from invariants.laws import LAWS\n"
+        f"some = [law for law in LAWS if law.name == 'no_double_fill']; audit_streamed({str(run)!r}, laws=some)\n"
+        f"audit_streamed({str(run)!r}); print('pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 def test_a_run_without_one_order_that_can_be_used(tmp_path: Path) -> None:
     """All sizes are off the grid; the ids are texts, so their hashes are compared, of which there are none."""
     folder = shutil.copytree(PARQUET, tmp_path / "run")
@@ -154,27 +166,6 @@ def test_a_run_without_one_order_that_can_be_used(tmp_path: Path) -> None:
     report = audit_streamed(folder)
     assert len([row for row in report.run.rejected if row.table == "orders"]) == 2
     assert report_bytes(report) == in_memory(folder)
-
-
-def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
-    fatal = tmp_path / "fatal"
-    fatal.touch()
-    with pools.pool_of(2, None) as pool:
-        done = dict(pool.each(_dies_once, [(number, str(fatal)) for number in range(12)]))
-    assert done == {number: number for number in range(12)}
-    assert not fatal.exists()
-
-
-def test_a_job_that_kills_every_worker_is_named() -> None:
-    with pools.pool_of(2, None) as pool, pytest.raises(InputError, match="a worker that died 2 times"):
-        list(pool.each(os._exit, [(1,)]))
-
-
-def _dies_once(number: int, fatal: str) -> int:
-    if number == 5 and Path(fatal).exists():
-        Path(fatal).unlink()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.soak)])

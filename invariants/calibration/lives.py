@@ -20,7 +20,7 @@ from invariants.readers.floats import decimals_of, floats_of
 from simcore import InputError, Instrument
 from simcore.frames import Sheet
 from simcore.grid import Mask, Step
-from simcore.run import ABSENT, Ints, Objects, Orders, objects
+from simcore.run import ABSENT, Ends, EndState, Ids, Ints, Objects, Orders, objects
 
 TIMES = {
     "submit_ns": ("submit_ns", "created_ns", "created_ts_ns"),
@@ -44,13 +44,13 @@ class Lives:
     ``first_ns`` is the first fill, ``ABSENT`` where there was none, ``end_ns`` where the order was open.
     """
 
-    order_id: Objects
+    order_id: Ids
     side: Ints
     price_ticks: Ints
     size_lots: Ints
     submit_ns: Ints
     end_ns: Ints
-    end: Objects
+    end: Ends
     filled_lots: Ints
     first_ns: Ints
     row: Ints
@@ -74,10 +74,10 @@ class Lives:
 
     def orders(self) -> Orders:
         """The same orders as ours: submitted when they were, cancelled when they were."""
-        withdrawn = (self.end == "cancelled") | (self.end == "expired")
+        withdrawn = (self.end == EndState.CANCELLED) | (self.end == EndState.EXPIRED)
         absent = np.full(len(self), ABSENT)
         cancel_ns = np.where(withdrawn, self.end_ns, ABSENT)
-        ends = objects([""] * len(self))
+        ends = np.zeros(len(self), np.int8)
         return Orders(
             self.order_id, self.side, self.price_ticks, self.size_lots,
             self.submit_ns, absent, cancel_ns, absent, ends, self.row,
@@ -151,9 +151,9 @@ def _contradictions(lives: Lives) -> Iterator[Mask]:
     over = end_ns != ABSENT
     yield size <= 0
     yield (filled < 0) | (filled > size)
-    yield (lives.end == "filled") != (filled == size)
+    yield (lives.end == EndState.FILLED) != (filled == size)
     yield (filled > 0) != (first_ns != ABSENT)
-    yield ~over & (lives.end != "open")
+    yield ~over & (lives.end != EndState.OPEN)
     yield over & (end_ns < lives.submit_ns)
     yield (first_ns != ABSENT) & (first_ns < lives.submit_ns)
     yield (first_ns != ABSENT) & over & (first_ns > end_ns)

@@ -14,7 +14,7 @@ import pytest
 
 from invariants.cases import Case, case_name, write_case
 from invariants.conformance.summary import Summary
-from invariants.conformance.tally import ANSWERS, Tally
+from invariants.conformance.tally import ANSWERS, Kept, Tally
 from invariants.conformance.trial import Trial
 from invariants.drivers import SimulatorFailed, load_simulator
 from invariants.drivers.declared import rules_of
@@ -35,7 +35,7 @@ class Court:
         self._started = time.monotonic()
         self._tests = self._begun = 0
         self._tallies: list[Tally] = []
-        self._failure_case = ""
+        self._failure_case = Kept("")
         self.examples: int = _at_least(1, option("--examples"), "--examples")
         self.exhaustive: int = _at_least(0, option("--exhaustive"), "--exhaustive")
         self.max_time: float | None = option("--max-time")
@@ -64,16 +64,19 @@ class Court:
         tests_left = max(1, ceil(self._tests / workers) - self._begun + 1)
         return now + max(0.0, self._started + self.max_time - now) / tests_left
 
-    def keep(self, law: str, scenario: Scenario, got: list[Any] | None, message: str) -> str:
-        """Write a case file; its path."""
+    def keep(self, law: str, scenario: Scenario, got: list[Any] | None, message: str) -> Kept:
+        """Write a case file. A full disk acquits nobody: then it is said that there is none, and why."""
         case = Case(scenario=scenario, law=law, expected=simulate(scenario), got=got, message=message)
         path = Path(self._config.getoption("--case-dir")) / case_name(case)
-        write_case(case, path)
-        return str(path)
+        try:
+            write_case(case, path)
+        except OSError as error:
+            return Kept("", f"{path}: {error.strerror}")
+        return Kept(str(path))
 
-    def keep_failure(self, failure: SimulatorFailed) -> str:
-        """Write the first case of a simulator that does not answer; its path. One is enough."""
-        if not self._failure_case and failure.scenario is not None:
+    def keep_failure(self, failure: SimulatorFailed) -> Kept:
+        """Write the first case of a simulator that does not answer. One is enough."""
+        if not self._failure_case.path and failure.scenario is not None:
             self._failure_case = self.keep(ANSWERS, failure.scenario, None, str(failure))
         return self._failure_case
 

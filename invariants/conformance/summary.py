@@ -113,14 +113,15 @@ class Summary:
         if met is None or (asked and asked[0].verdict == failed):
             return asked[:1]
         row = asked[0] if asked else Tally(ANSWERS, "answers", scenarios=met.scenarios)
-        return [replace(row, verdict=failed, message=met.failure, case=met.case)]
+        return [replace(row, verdict=failed, message=met.failure, case=met.case, case_not_kept=met.case_not_kept)]
 
 
 def _added(shards: list[Tally]) -> Tally:
     """All shards as one row; the first one that failed speaks for it."""
     verdict = Verdict.worst(Verdict(t.verdict) for t in shards)
     speaker = next(t for t in shards if t.verdict == verdict.value)
-    total = Tally("exhaustive", "exhaustive", verdict.value, speaker.reason, message=speaker.message, case=speaker.case)
+    told = {name: getattr(speaker, name) for name in ("reason", "message", "case", "case_not_kept")}
+    total = Tally("exhaustive", "exhaustive", verdict.value, **told)
     for name in ("scenarios", "exercised", "judged", "undecided", "unanswered"):
         setattr(total, name, sum(getattr(t, name) for t in shards))
     return total
@@ -140,7 +141,7 @@ def _line(tally: Tally, width: int) -> str:
     counts = f"{tally.scenarios:>9}  {tally.exercised:>9}  {tally.judged:>9}"
     words = (tally.message or tally.reason).strip().splitlines()
     line = f"{tally.name:{width}}  {tally.verdict:14}  {counts}  {words[0] if words else ''}".rstrip()
-    return f"{line}\n{'':{width}}  case: {tally.case}" if tally.verdict == Verdict.FAIL.value else line
+    return f"{line}\n{'':{width}}  case: {tally.where}" if tally.verdict == Verdict.FAIL.value else line
 
 
 def _law_dict(tally: Tally) -> dict[str, Any]:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from invariants.verdict import Judgement, Verdict
 
 ANSWERS = "simulator_answers"
 """The name under which a crash, a hang or a malformed answer is listed."""
+
+
+class Kept(NamedTuple):
+    """Where a case file is; or nothing, and why there is none."""
+
+    path: str
+    why_not: str = ""
 
 
 @dataclass
@@ -19,7 +26,7 @@ class Tally:
 
     ``scenarios`` were drawn; in ``exercised`` of them the precondition held, with ``judged`` rows
     decided and ``undecided`` not; ``unanswered`` got no answer (``failure`` is the first one's words).
-    ``cut_short`` says why a complete enumeration is none.
+    ``cut_short`` says why a complete enumeration is none, ``case_not_kept`` why there is no case file.
     """
 
     name: str
@@ -36,9 +43,19 @@ class Tally:
     cut_short: str = ""
     message: str = ""
     case: str = ""
+    case_not_kept: str = ""
     seconds: float = 0.0
     features: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def where(self) -> str:
+        """The case file, or why there is none."""
+        return f"not kept, {self.case_not_kept}" if self.case_not_kept else self.case
+
+    def keep(self, kept: Kept) -> None:
+        """Note where the case is."""
+        self.case, self.case_not_kept = kept
 
     def count(self, features: Iterable[str]) -> None:
         """One more scenario was drawn."""

@@ -207,7 +207,7 @@ class Trial:
         tally.unanswered += 1
         if tally.unanswered == 1:
             tally.failure = f"{type(failure).__name__}: {failure.message}"
-            tally.case = self._court.keep_failure(failure)
+            tally.keep(self._court.keep_failure(failure))
 
     def _is_pointless(self, tally: Tally) -> bool:
         return tally.unanswered >= PATIENCE or (tally.scenarios >= ELSEWHERE and tally.is_elsewhere)
@@ -280,7 +280,7 @@ class Trial:
         """Keep the case, write the report of the find, and raise."""
         __tracebackhide__ = True
         scenario, got = exhibit.scenario, exhibit.got
-        tally.case = self._court.keep(exhibit.law, scenario, got, str(exhibit.error))
+        tally.keep(self._court.keep(exhibit.law, scenario, got, str(exhibit.error)))
         tally.fail(str(exhibit.error))
         self._record(tally)
         answers = "(no answer)" if got is None else fills_table(got)
@@ -294,11 +294,12 @@ class Trial:
                     _indented(answers),
                     "the reference's fills",
                     _indented(fills_table(simulate(scenario))),
-                    f"case: {tally.case}",
-                    f"replay: fillproof replay {tally.case} --simulator {self._simulator.name!r}",
+                    f"case: {tally.where}",
                 ]
             )
         )
+        if tally.case:
+            exhibit.error.add_note(f"replay: fillproof replay {tally.case} --simulator {self._simulator.name!r}")
         raise exhibit.error
 
     def _conclude(self, tally: Tally) -> None:

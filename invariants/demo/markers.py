@@ -47,7 +47,7 @@ def _markers(run: Run, reasons: Mapping[OrderId, str] | None) -> Iterator[tuple[
     for ns, side, price, size in zip(*(column.tolist() for column in filled), strict=True):
         yield marker(ns, "fill", side, price, size, "trade_crossed")
     sent = (orders.submit_ns, orders.cancel_ns, orders.end_ns, orders.side, orders.price_ticks, orders.size_lots)
-    rows = zip(orders.order_id, orders.end, *(column.tolist() for column in sent), strict=True)
+    rows = zip(orders.order_id.tolist(), orders.end_words, *(column.tolist() for column in sent), strict=True)
     for order_id, end, submit_ns, cancel_ns, end_ns, side, price, size in rows:
         if end == "cancelled" and cancel_ns != ABSENT:
             yield marker(cancel_ns, "cancel", side, price, size, (reasons or {}).get(order_id, "stale_quote"))

@@ -37,7 +37,7 @@ from simcore import (
     simulate,
 )
 from simcore.rules import DIALS
-from simcore.run import ABSENT
+from simcore.run import ABSENT, EndState
 
 RECORDED, AT, QUEUED, THROUGH = "as recorded", "at", "queue-aware", "through"
 
@@ -133,7 +133,7 @@ def _actions(run: Run) -> Iterator[Action]:
     orders = run.orders
     cancel_ns = orders.cancel_ns
     if not run.rules.declares("ttl_ns"):
-        ended = np.isin(orders.end.astype(str), ("cancelled", "expired")) & (orders.end_ns != ABSENT)
+        ended = np.isin(orders.end, (EndState.CANCELLED, EndState.EXPIRED)) & (orders.end_ns != ABSENT)
         cancel_ns = np.where((cancel_ns == ABSENT) & ended, orders.end_ns, cancel_ns)
     ids, sides = orders.order_id.tolist(), [Side(s) for s in orders.side.tolist()]
     prices, sizes = orders.price_ticks.tolist(), orders.size_lots.tolist()

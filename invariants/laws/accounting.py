@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Context, Decimal, localcontext
+from functools import partial
 
 import numpy as np
 
 from invariants.laws.integrity import rejected_rows
-from invariants.laws.ruling import (
-    Claim,
-    Mask,
-    Ruling,
-    kinds_of,
-    let_order,
-    nothing,
-    rule_on,
-    running_sum,
-    then_fill,
-    total,
-)
+from invariants.laws.ruling import Claim, Mask, Ruling, kinds_of, let_order, nothing, rule_on, then_fill, total
 from invariants.laws.totals import Figure, reported_figure
 from simcore.ledger import fee_of
-from simcore.run import ABSENT, ENDS, Ints, Objects, Run
+from simcore.run import ABSENT, ENDS, EndState, Ints, Objects, Run
 from simcore.units import EXACT
 
 Exact = Ints | Objects
@@ -32,7 +22,7 @@ def orders_are_conserved(run: Run) -> Iterator[Ruling]:
     """Why: an order that vanishes takes its risk out of the books, not out of the market.
 
     Fails: an end state that the fills contradict (filled with lots left, cancelled with none left,
-    rejected with fills); counts of ends that do not add up to the submits; a cancel of nothing.
+    rejected with fills, a fill after the end); counts of ends that do not add up to the submits; a cancel of nothing.
     Passes: submitted = filled + cancelled + expired + rejected + still open, and every row agrees.
     Unknown: some orders have no end state.
     Source: nautechsystems/nautilus_trader#4062 (commands lost at shutdown), pgellert/matching-engine#2.
@@ -66,10 +56,23 @@ def _ends(run: Run, ended: Mask) -> Ruling:
     known = fills.order >= 0
     filled = _sums_of(fills.size_lots[known], fills.order[known], len(orders))
     left = orders.size_lots - filled
-    says_filled = orders.end == "filled"
-    broken = np.where(says_filled, left != 0, left == 0) | ((orders.end == "rejected") & (filled != 0))
+    says_filled = orders.end == EndState.FILLED
+    broken = np.where(says_filled, left != 0, left == 0) | ((orders.end == EndState.REJECTED) & (filled != 0))
+    late = np.zeros(len(orders), np.bool_)
+    if run.provenance.get("end_ns", "native") in ("native", "derived"):
+        order = fills.order[known]
+        end_ns = orders.end_ns[order]
+        late[order[(end_ns != ABSENT) & (fills.ns[known] > end_ns)]] = True
 
     def tell(i: int) -> Claim:
+        ended_as = EndState(orders.end[i]).word
+        if late[i] and not broken[i]:
+            last_ns = int(fills.ns[fills.order == i].max())
+            story = (
+                f"{let_order(run, i)} Then it fills at {last_ns} ns. Yet the run says that it ended "
+                f"{ended_as} at {orders.end_ns[i]} ns, before that."
+            )
+            return Claim("end_ns", int(orders.end_ns[i]), f"at least {last_ns}", "its last fill", story)
         want = (
             "filled"
             if left[i] == 0
@@ -79,14 +82,14 @@ def _ends(run: Run, ended: Mask) -> Ruling:
         )
         story = (
             f"{let_order(run, i)} Then its fills add up to {filled[i]} lots, which leaves {left[i]}. Yet the "
-            f"run says that it ended {orders.end[i]}."
+            f"run says that it ended {ended_as}."
         )
-        return Claim("end", orders.end[i], want, f"{left[i]} of {orders.size_lots[i]} lots are left", story)
+        return Claim("end", ended_as, want, f"{left[i]} of {orders.size_lots[i]} lots are left", story)
 
     return rule_on(
         "orders",
         rows,
-        broken[rows].astype(np.bool_),
+        (broken | late)[rows].astype(np.bool_),
         tell,
         undecided=int((~ended).sum()),
         reason="orders without an end state",
@@ -143,25 +146,25 @@ def fees_follow_schedule(run: Run) -> Iterator[Ruling]:
         return
     fills, rate = run.fills, run.rules.fee_rate
 
-    def due(row: int) -> Decimal:
-        return fee_of(int(fills.price_ticks[row]), int(fills.size_lots[row]), rate)
-
     def tell(row: int) -> Claim:
-        want = due(row)
+        (want,) = _due(run, [row])
         story = (
             f"Let the fee be {rate} of the notional. {then_fill(run, row)} Then its fee is {want} tick-lots. "
             f"Yet it is {fills.fee[row]}."
         )
         return Claim("fee", str(fills.fee[row]), str(want), f"{rate} of the notional", story)
 
-    broken = np.array([not _agrees(fills.fee[k], due(k)) for k in rows.tolist()], dtype=np.bool_)
+    def held(holds: Callable[[Decimal, Decimal], bool], rows: Ints) -> list[bool]:
+        return [holds(fee, due) for fee, due in zip(fills.fee[rows], _due(run, rows), strict=True)]
+
+    broken = ~np.array(held(_agrees, rows), dtype=np.bool_)
     near = broken.copy()
-    near[broken] = [_rounds_to(run, fills.fee[k], due(k)) for k in rows[broken].tolist()]
+    near[broken] = held(partial(_rounds_to, run), rows[broken])
     yield rule_on("fills", rows, broken, tell, kinds=kinds_of(len(rows), rounded=near))
     if reported is not None and not run.has_fills:
         yield nothing("reported", undecided=1, reason="no fills were given")
     elif reported is not None:
-        exact = run.instrument.notional(sum((due(k) for k in range(len(fills))), Decimal(0)))
+        exact = run.instrument.notional(sum(_due(run), Decimal(0)))
         yield reported.against(exact, "fee_rate times notional, summed over the fills")
 
 
@@ -202,8 +205,10 @@ def reported_cash(run: Run) -> Decimal:
 def _cash(run: Run, fees: Decimal) -> Decimal:
     """Final cash in currency: initial cash less signed notional less fees (given in tick-lots)."""
     fills = run.fills
-    notional = fills.side.astype(np.object_) * fills.price_ticks * fills.size_lots
-    spent = int(running_sum(notional)[-1]) if len(fills) else 0
+    sizes: Ints | Objects = fills.side * fills.size_lots
+    if float(np.abs(sizes.astype(np.float64) * fills.price_ticks).sum()) >= _HUGE:
+        sizes = sizes.astype(np.object_)
+    spent = int((sizes * fills.price_ticks).sum())
     with localcontext(EXACT):
         return reported_cash(run) - run.instrument.notional(spent + fees)
 
@@ -217,14 +222,25 @@ def _fees(run: Run) -> Decimal | None:
     if not given and not run.rules.declares("fee_rate"):
         return None
     with localcontext(EXACT):
-        rate = run.rules.fee_rate
-        pairs = zip(fills.price_ticks.tolist(), fills.size_lots.tolist(), strict=True)
-        due = [fee_of(p, s, rate) for p, s in pairs]
         if not given:
-            return sum(due, Decimal(0))
+            return sum(_due(run), Decimal(0))
         # a float's text stands for the fee that it was meant to be, where it is that fee
-        meant = [d if _agrees(fee, d) else fee for fee, d in zip(fills.fee.tolist(), due, strict=True)]
-        return sum(meant, Decimal(0))
+        pairs = zip(fills.fee, _due(run), strict=True)
+        return sum((due if _agrees(fee, due) else fee for fee, due in pairs), Decimal(0))
+
+
+def _due(run: Run, rows: Ints | list[int] | slice = slice(None)) -> Iterator[Decimal]:
+    """The fees of these fills by the declared rate, in tick-lots."""
+    prices, sizes = run.fills.price_ticks[rows], run.fills.size_lots[rows]
+    for begin in range(0, len(prices), _AT_ONCE):  # Python's integers take far more room than columns
+        some = slice(begin, begin + _AT_ONCE)
+        for price, size in zip(prices[some].tolist(), sizes[some].tolist(), strict=True):
+            yield fee_of(price, size, run.rules.fee_rate)
+
+
+_AT_ONCE = 2**14
+_HUGE = 2.0**62
+"""Sums that int64 might not hold."""
 
 
 def _agrees(fee: Decimal, due: Decimal) -> bool:
@@ -252,12 +268,13 @@ def run_is_complete(run: Run) -> Iterator[Ruling]:
     Fails: the last event lies before the declared end; an exit code other than 0; an order without
     an end state in a run that gives them.
     Passes: the end was reached, the engine exited cleanly, every order has an end.
-    Unknown: neither an end nor an exit code was declared.
+    Unknown: no end was declared: a clean exit does not say how far the run came.
     Source: nkaz001/hftbacktest#312 (run aborts mid-way), nautechsystems/nautilus_trader#4062.
     """
     ended = _ended(run)
-    if run.end_ns is None and run.exit_code is None:
-        yield nothing("run", undecided=1, reason=_NO_END) if ended.any() else nothing("run", not_applicable=_NO_END)
+    if run.end_ns is None:
+        told = ended.any() or run.exit_code is not None
+        yield nothing("run", undecided=1, reason=_NO_END) if told else nothing("run", not_applicable=_NO_END)
     if run.end_ns is not None:
         yield _reached(run, run.end_ns)
     if run.exit_code is not None:
@@ -269,7 +286,7 @@ def run_is_complete(run: Run) -> Iterator[Ruling]:
         def tell(i: int) -> Claim:
             return Claim(
                 "end",
-                run.orders.end[i],
+                EndState(run.orders.end[i]).word,
                 f"one of {', '.join(ENDS)}",
                 "every order has an end",
                 f"{let_order(run, i)} Then it was filled, cancelled, expired, rejected, or is open. Yet the "
@@ -299,10 +316,10 @@ def _one(claim: Claim, *, broken: bool) -> Ruling:
 
 def _ended(run: Run) -> Mask:
     """Orders whose end state is given."""
-    return np.asarray(run.orders.end != "", dtype=np.bool_)
+    return np.asarray(run.orders.end != EndState.UNKNOWN)
 
 
-_NO_END = "neither an end (end_ns) nor an exit code was declared"
+_NO_END = "no end (end_ns) was declared"
 
 
 def _last_event_ns(run: Run) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 
 from invariants.laws.ruling import Mask, later, lengths, running_from_zero, starts, sum_within
 from simcore.rules import Rules
-from simcore.run import ABSENT, Ints, Objects, Run
+from simcore.run import ABSENT, EndState, Ints, Objects, Run
 
 _CHUNK = 4_000_000
 """Pairs looked at in one go: bounds memory at a few hundred megabytes."""
@@ -348,7 +348,7 @@ def _logged(run: Run) -> tuple[Ints, Ints]:
     """For each order the half-open range of trades strictly between its logged arrival and end."""
     orders, ns = run.orders, run.trades.ns
     first = np.searchsorted(ns, orders.live_ns, "right")
-    ended = (orders.end_ns != ABSENT) & (orders.end != "filled")
+    ended = (orders.end_ns != ABSENT) & (orders.end != EndState.FILLED)
     last = np.where(ended, np.searchsorted(ns, orders.end_ns, "left"), len(ns))
     last = np.minimum(last, _over(run))
     return first, np.where(orders.live_ns == ABSENT, first, last)
@@ -358,18 +358,22 @@ def _nominal(run: Run) -> tuple[Ints, Ints]:
     """For each order the half-open range of trades inside its live window, up to its last fill."""
     orders, rules, ns = run.orders, run.rules, run.trades.ns
     submit_ns = np.where(orders.submit_ns == ABSENT, 0, orders.submit_ns)
-    first = np.maximum(np.searchsorted(ns, submit_ns, "right"), _place(ns, submit_ns, rules.latency_ns, "left"))
+    # behind the submit, and at the arrival or behind it
+    first = _place(ns, submit_ns, rules.latency_ns, "left" if rules.latency_ns else "right")
     last = np.full(len(orders), len(ns))
     if rules.ttl_ns is not None:
         last = _place(ns, submit_ns, rules.ttl_ns, "left" if rules.expiry_tie == "expire" else "right")
-    cancelled = orders.cancel_ns != ABSENT
+    cancelled = np.flatnonzero(orders.cancel_ns != ABSENT)
     flies = rules.cancel_tie == "cancel" and rules.cancel_latency_ns > 0
-    effect = _place(ns, np.maximum(orders.cancel_ns, 0), rules.cancel_latency_ns, "left" if flies else "right")
-    last = np.where(cancelled, np.minimum(last, effect), last)
+    cancel_ns = np.maximum(orders.cancel_ns[cancelled], 0)
+    effect = _place(ns, cancel_ns, rules.cancel_latency_ns, "left" if flies else "right")
+    last[cancelled] = np.minimum(last[cancelled], effect)
     # a refused order was never there, and where the rules know no expiry, the venue's own ends an order
-    ends = ("rejected",) if rules.ttl_ns is not None else ("rejected", "expired")
-    refused = np.isin(orders.end, ends) & (orders.end_ns != ABSENT)
-    last = np.where(refused, np.minimum(last, np.searchsorted(ns, orders.end_ns, "left")), last)
+    over = orders.end == EndState.REJECTED
+    if rules.ttl_ns is None:
+        over = over | (orders.end == EndState.EXPIRED)
+    refused = np.flatnonzero(over & (orders.end_ns != ABSENT))
+    last[refused] = np.minimum(last[refused], np.searchsorted(ns, orders.end_ns[refused], "left"))
     last = np.minimum(last, _over(run))
     return first, np.where(orders.submit_ns == ABSENT, first, last)
 
@@ -385,7 +389,8 @@ def _over(run: Run) -> Ints:
 def _place(ns: Ints, base_ns: Ints, delay_ns: int, side: Literal["left", "right"]) -> Ints:
     """Where ``base_ns + delay_ns`` stands among the times ``ns``; behind them all, beyond int64."""
     at_ns, real = later(base_ns, delay_ns)
-    return np.where(real, np.searchsorted(ns, at_ns, side), len(ns))
+    found = np.searchsorted(ns, at_ns, side)
+    return found if real.all() else np.where(real, found, len(ns))
 
 
 def _completed(run: Run) -> Ints:

@@ -10,7 +10,7 @@ import numpy as np
 
 from invariants.laws.ruling import Claim, Mask, Ruling, kinds_of, let_order, nothing, rule_on, running_sum, side_word
 from simcore.errors import shorten
-from simcore.run import ABSENT, Ints, Rejected, Run
+from simcore.run import ABSENT, Ints, Rejected, Run, first_rows, id_at
 
 
 def values_are_valid(run: Run) -> Iterator[Ruling]:
@@ -102,21 +102,16 @@ def order_ids_are_unique(run: Run) -> Ruling:
     Unknown: no orders.
     Source: nkaz001/hftbacktest#12, nautechsystems/nautilus_trader#4294.
     """
-    first: dict[Any, int] = {}
-    ids = run.orders.order_id
-    listed = ids.tolist()
-    again = np.zeros(len(ids), dtype=np.bool_)
-    if len(set(listed)) < len(listed):
-        again[:] = [first.setdefault(name, row) != row for row, name in enumerate(listed)]
+    first = first_rows(run.orders.order_id)
+    rows = np.arange(len(first))
 
     def tell(row: int) -> Claim:
-        name = shorten(ids[row])
+        name = shorten(id_at(run.orders, row))
         story = f"Let order {name} be submitted. Then the id is spent. Yet a second submit uses it."
-        return Claim(
-            "order_id", name, "an id never used before", f"orders row {run.orders.row[first[ids[row]]]} has it", story
-        )
+        has_it = f"orders row {run.orders.row[first[row]]} has it"
+        return Claim("order_id", name, "an id never used before", has_it, story)
 
-    return rule_on("orders", np.arange(len(ids)), again, tell)
+    return rule_on("orders", rows, first != rows, tell)
 
 
 def fills_have_orders(run: Run) -> Iterator[Ruling]:
@@ -138,7 +133,7 @@ def fills_have_orders(run: Run) -> Iterator[Ruling]:
 
     def tell(row: int) -> Claim:
         if orphan[row]:
-            name = shorten(fills.order_id[row])
+            name = shorten(id_at(fills, row))
             story = (
                 f"Let the orders be all that was submitted. Then a fill names one of them. Yet this one names {name}."
             )
@@ -146,7 +141,7 @@ def fills_have_orders(run: Run) -> Iterator[Ruling]:
         i = int(fills.order[row])
         story = f"{let_order(run, i)} Then its fills have its side. Yet it fills as {side_word(fills.side[row])}."
         return Claim(
-            "side", side_word(fills.side[row]), side_word(orders.side[i]), f"order {orders.order_id[i]!r}", story
+            "side", side_word(fills.side[row]), side_word(orders.side[i]), f"order {id_at(orders, i)!r}", story
         )
 
     kinds = kinds_of(len(fills), closing=_closing(run, orphan))

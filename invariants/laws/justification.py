@@ -63,6 +63,25 @@ def overdrawn(run: Run, rows: Ints) -> Mask:
     return found
 
 
+def outgrown(run: Run, rows: Ints) -> Mask:
+    """Fills of one instant whose quotes only touched the limit, and were together smaller than the fill."""
+    tops, fills = run.tops, run.fills
+    found = np.zeros(len(rows), np.bool_)
+    side, limit = _limits(run)
+    exact = fills.ns[rows] == fills.ns_to[rows]
+    for sign, price, size in ((1, tops.ask_ticks, tops.ask_lots), (-1, tops.bid_ticks, tops.bid_lots)):
+        mine = np.flatnonzero((side[rows] == sign) & exact)
+        first, last = (np.searchsorted(tops.ns, fills.ns[rows[mine]], where) for where in ("left", "right"))
+        fill = np.repeat(np.arange(len(mine)), last - first)
+        quote = np.arange(len(fill)) + np.repeat(last - np.cumsum(last - first), last - first)
+        beyond = sign * (limit[rows[mine]][fill] - price[quote])
+        passed = np.bincount(fill[beyond > 0], minlength=len(mine)) > 0
+        shown = np.zeros(len(mine), np.int64)
+        np.add.at(shown, fill[beyond == 0], size[quote[beyond == 0]])
+        found[mine] = ~passed & (shown > 0) & (fills.size_lots[rows[mine]] > shown)
+    return found
+
+
 def _limits(run: Run) -> tuple[Ints, Ints]:
     fills, orders = run.fills, run.orders
     if not len(orders):

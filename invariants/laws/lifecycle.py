@@ -19,7 +19,7 @@ from invariants.laws.ruling import (
     sum_within,
     then_fill,
 )
-from simcore.run import ABSENT, Ints, Run
+from simcore.run import ABSENT, Ints, Run, id_at
 
 
 def fill_follows_submit(run: Run) -> Ruling:
@@ -38,9 +38,7 @@ def fill_follows_submit(run: Run) -> Ruling:
         i = int(run.fills.order[row])
         want = f"more than {run.orders.submit_ns[i]}"
         story = f"{let_order(run, i)} {then_fill(run, row)} Yet it was not there to be filled until after its submit."
-        return Claim(
-            "ns", int(run.fills.ns_to[row]), want, f"order {run.orders.order_id[i]!r} is submitted then", story
-        )
+        return Claim("ns", int(run.fills.ns_to[row]), want, f"order {id_at(run.orders, i)!r} is submitted then", story)
 
     return rule_on("fills", rows, broken, tell, undecided=open_rows | ~(broken | late), reason=_NO_SUBMIT)
 
@@ -189,7 +187,7 @@ def no_double_fill(run: Run) -> Ruling:
         if earlier and whole:
             return Claim(
                 "order_id",
-                repr(run.orders.order_id[i]),
+                repr(id_at(run.orders, i)),
                 "filled once",
                 f"fills row {run.fills.row[earlier[0]]} filled it",
                 story,

@@ -7,7 +7,7 @@ import numpy as np
 from invariants.laws.crossings import causes
 from invariants.laws.justification import book_prices
 from invariants.laws.ruling import Claim, Mask, Ruling, fills_of_orders, kinds_of, later, let_order, rule_on, then_fill
-from simcore.run import ABSENT, Ints, Run
+from simcore.run import ABSENT, Ints, Run, id_at
 
 _UNKNOWN_SIDE = "only a trade of unknown aggressor has the price"
 
@@ -31,11 +31,7 @@ def fill_price_equals_limit(run: Run) -> Ruling:
         story = f"{let_order(run, i)} {then_fill(run, row)} Yet a maker trades at the price that he quoted."
         want = str(run.orders.price_ticks[i])
         return Claim(
-            "price_ticks",
-            int(run.fills.price_ticks[row]),
-            want,
-            f"the limit of order {run.orders.order_id[i]!r}",
-            story,
+            "price_ticks", int(run.fills.price_ticks[row]), want, f"the limit of order {id_at(run.orders, i)!r}", story
         )
 
     gained = run.fills.side[rows] * (limit_ticks - run.fills.price_ticks[rows])
@@ -122,7 +118,7 @@ def fill_respects_limit(run: Run) -> Ruling:
                 "price_ticks",
                 got,
                 want,
-                f"the limit of order {orders.order_id[i]!r}",
+                f"the limit of order {id_at(orders, i)!r}",
                 f"{let_order(run, i)} {then_fill(run, row)} Yet that is beyond its limit.",
             )
         prices = run.trades.price_ticks[causes(run).trades_of(row)]

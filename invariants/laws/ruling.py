@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simcore.run import ABSENT, Ints, Objects, Run
+from simcore.run import ABSENT, Ints, Objects, Run, id_at
 
 Mask = npt.NDArray[np.bool_]
 
@@ -160,7 +160,7 @@ def side_word(side: int) -> str:
 def let_order(run: Run, i: int) -> str:
     """Let ... : the order in words."""
     o = run.orders
-    words = f"Let order {o.order_id[i]!r} {side_word(o.side[i])} {o.size_lots[i]} lots at {o.price_ticks[i]} ticks"
+    words = f"Let order {id_at(o, i)!r} {side_word(o.side[i])} {o.size_lots[i]} lots at {o.price_ticks[i]} ticks"
     if o.submit_ns[i] != ABSENT:
         words += f", submitted at {o.submit_ns[i]} ns"
     return words + "."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from invariants.laws.ruling import Claim, Ruling, fills_of_orders, let_order, rule_on, then_fill
-from simcore.run import Run
+from simcore.run import Run, id_at
 
 
 def fill_size_equals_quote_size(run: Run) -> Ruling:
@@ -22,7 +22,7 @@ def fill_size_equals_quote_size(run: Run) -> Ruling:
         story = f"{let_order(run, i)} {then_fill(run, row)} Yet a fill is the whole order."
         want = str(run.orders.size_lots[i])
         return Claim(
-            "size_lots", int(run.fills.size_lots[row]), want, f"the size of order {run.orders.order_id[i]!r}", story
+            "size_lots", int(run.fills.size_lots[row]), want, f"the size of order {id_at(run.orders, i)!r}", story
         )
 
     return rule_on("fills", rows, run.fills.size_lots[rows] != quoted, tell)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from invariants.laws.crossings import Crossings, causes, crossings, logged_live
-from invariants.laws.justification import overdrawn, reasons
+from invariants.laws.justification import outgrown, overdrawn, reasons
 from invariants.laws.ruling import (
     Claim,
     Mask,
@@ -24,9 +24,10 @@ from invariants.laws.ruling import (
     starts,
     then_fill,
 )
-from simcore.run import ABSENT, Ints, Objects, Run
+from simcore.run import ABSENT, EndState, Ints, Objects, Run, id_at
 
 _UNKNOWN_SIDE = "only a trade of unknown aggressor could have caused the fill"
+_NO_BOOK = "no tops of book were given, and by the rules a book may fill"
 
 
 def fills_have_trades(run: Run) -> Ruling:
@@ -36,9 +37,11 @@ def fills_have_trades(run: Run) -> Ruling:
     names (``trade_seq``) a trade that does not.
     Passes: such a trade stands on the tape at the fill's own instant.
     Without orders a fill's own price stands for the limit: some trade must have been as good.
-    Unknown: no tape; or only a trade of unknown side could justify it (``aggressor`` opposite).
+    Unknown: no tape; or only a trade of unknown side could justify it (``aggressor`` opposite); or an
+    engine's profile lets the book fill, and no tops of book were given.
     By model: a trade ``at`` the limit, a ``book_cross``, a ``book_standing`` on arrival (``book_thin``
-    where its best quote was smaller than the fill), a trade of the ``wrong_side``.
+    where its best quote was smaller than the fill), a trade of the ``wrong_side``; ``touch_thin`` is a
+    book that only touched the limit with less than the fill.
     Source: nautechsystems/nautilus_trader#5054 (filled at midnight without data), nautilus_trader#2549.
     """
     if not len(run.orders) and "orders" not in run.read:
@@ -59,13 +62,29 @@ def fills_have_trades(run: Run) -> Ruling:
         because = "only a trade fills"
         if row in thin:
             because = "the best quote that stood before was smaller than the fill, and only a trade fills"
+        if row in outgrew:
+            because = "the quotes that touched its limit were smaller than the fill, and only a trade fills"
         return Claim("ns", int(run.fills.ns[row]), want, because, story)
 
     why = reasons(run)[rows]
     lacking = (why == "book_standing") & overdrawn(run, rows)
-    why[lacking] = "book_thin"
+    touched = (why == "book_cross") & outgrown(run, rows)
+    why[lacking], why[touched] = "book_thin", "touch_thin"
     thin = set(rows[lacking].tolist())
-    return rule_on("fills", rows, broken, tell, undecided=found.perhaps[rows], reason=_UNKNOWN_SIDE, kinds=why)
+    outgrew = set(rows[touched].tolist())
+    unseen = broken & _by_the_book(run, why)
+    reason = _NO_BOOK if unseen.any() else _UNKNOWN_SIDE
+    return rule_on(
+        "fills", rows, broken & ~unseen, tell, undecided=found.perhaps[rows] | unseen, reason=reason, kinds=why
+    )
+
+
+def _by_the_book(run: Run, why: Objects) -> Mask:
+    """Fills that a book may have caused which was not given: of an engine whose profile documents such fills."""
+    documented = [kind for kind in np.unique(why) if f"fills_have_trades.{kind}" in run.rules.documented]
+    bookless = bool(run.engine) and "quotes" not in run.read and not len(run.tops)
+    may = any(f"fills_have_trades.{kind}" in run.rules.documented for kind in ("book_cross", "book_standing"))
+    return np.asarray(~np.isin(why, documented) & (bookless and may), dtype=np.bool_)
 
 
 def _fills_alone(run: Run) -> Ruling:
@@ -83,7 +102,9 @@ def _fills_alone(run: Run) -> Ruling:
         return Claim("ns", int(fills.ns[row]), f"the time of a trade that reaches {price} ticks", "", story)
 
     broken = np.asarray(~np.isin(why, ("through", "at")))
-    return rule_on("fills", np.arange(len(fills)), broken, tell, kinds=why)
+    unseen = broken & _by_the_book(run, why)
+    rows = np.arange(len(fills))
+    return rule_on("fills", rows, broken & ~unseen, tell, undecided=unseen, reason=_NO_BOOK, kinds=why)
 
 
 def _trades_at(run: Run, row: int) -> str:
@@ -132,7 +153,7 @@ def trade_fills_an_order_once(run: Run) -> Ruling:
         )
         return Claim(
             "order_id",
-            repr(fills.order_id[row]),
+            repr(id_at(fills, row)),
             "filled once by one trade",
             f"{trades[row]} trade(s) at {fills.ns[row]} ns",
             story,
@@ -299,13 +320,13 @@ def priority_is_respected(run: Run) -> Ruling:
         story = (
             f"{let_order(run, i)} {let_order(run, w)} Then a trade at {run.trades.ns[j]} ns at "
             f"{run.trades.price_ticks[j]} ticks crosses both, "
-            f"and by {run.rules.priority} {run.orders.order_id[i]!r} comes first. Yet "
-            f"{run.orders.order_id[w]!r} was filled and it was not."
+            f"and by {run.rules.priority} {id_at(run.orders, i)!r} comes first. Yet "
+            f"{id_at(run.orders, w)!r} was filled and it was not."
         )
         return Claim(
             "order_id",
-            repr(run.orders.order_id[w]),
-            f"after {run.orders.order_id[i]!r}",
+            repr(id_at(run.orders, w)),
+            f"after {id_at(run.orders, i)!r}",
             f"{run.rules.priority} priority",
             story,
         )
@@ -328,7 +349,8 @@ def crossed_orders_fill(run: Run) -> Ruling:
     Fails: a trade crossed a live order, cap and volume allowed the fill, and it did not happen (or
     was too small).
     Passes: every order that a trade crossed inside its live window was filled by it.
-    By model: trades only ``at_limit`` (a queue), a trade ``at_arrival`` or ``at_cancel``, at the very instant;
+    By model: trades only ``at_limit`` (a queue), a trade ``at_arrival`` or ``at_cancel``, at the very instant
+    (of a cancel that ended the order, if the run says what did: not of a date until which it was good);
     an order ``not_live`` in the engine's own log, or ``rejected`` by it; a ``volume`` of which the order
     got a part.
     Unknown: no trade crossed a live order; or it hangs on trades of unknown aggressor, or on which
@@ -375,9 +397,11 @@ def _missed_kinds(run: Run, cells: Crossings) -> Objects:
         len(cells),
         at_limit=~cells.through,
         at_arrival=(ns == arrival_ns) | (ns == orders.live_ns[order]),
-        at_cancel=(orders.cancel_ns[order] != ABSENT) & (ns == effect_ns),
+        at_cancel=(orders.cancel_ns[order] != ABSENT)
+        & (ns == effect_ns)
+        & np.isin(orders.end[order], (EndState.CANCELLED, EndState.UNKNOWN)),
         not_live=~logged_live(run, cells),
-        rejected=run.orders.end[cells.order] == "rejected",
+        rejected=run.orders.end[cells.order] == EndState.REJECTED,
         volume=cells.got_lots > 0,
     )
 

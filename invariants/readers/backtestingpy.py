@@ -11,23 +11,19 @@ Each as ``.parquet``, ``.csv`` or ``.csv.gz``; of one table in two formats Parqu
 
 The engine names the order (``Tag``) on the entry leg alone; ``backtestingpy_log`` says how the exit
 legs find theirs in the log, or stay without. Legs of one order in one bar at one price are one fill:
-the engine splits an order over the trades that it closes and opens. A log with market orders, or
-beside stop-loss and take-profit prices, raises ``InputError``: an order here has one limit. Without a
-log the run is its fills.
+the engine splits an order over the trades that it closes and opens. Without a log the run is its fills.
 
-So it is beside a log that cannot be all orders. Options of ``Backtest`` that no table states make it
-so: ``exclusive_orders`` closes trades and cancels orders by itself, with ``hedging`` an order closes
-nothing, with ``trade_on_close`` the engine closes at the bar before the last, and without
-``finalize_trades`` trades are left out. ``meta.json`` may state each (``opt``: true or false); the exits
-that no order explains are then counted as ``unjudged.exits_without_order``.
+So it is beside a log that cannot be all orders, or has market orders, or stands beside stop-loss and
+take-profit prices: an order here has one limit. ``backtestingpy_options`` says which options of ``Backtest``
+make it so. ``meta.json`` may state each (``opt``: true or false); the orders of the log and the exits that
+none of them explains are then counted as ``unjudged``.
 
 ``Commission`` is a sum over both legs; it is split in proportion to their notional. Equity is cash
 once everything is closed, which the engine does with ``finalize_trades=True``; that is known from
 ``meta.json`` (``opt.finalize_trades``), or from an exit in the last bar that no order explains, or
 from a log whose last position is what the trades add up to. ``Equity Final`` is then the reported
-cash, freed from float noise below one ulp an addition. A trade that was left open is in no table of
-the engine; a log that cannot show that there is none raises ``InputError``, unless the parameters
-state one of those options.
+cash, freed from float noise below one ulp an addition. A trade that was left open is in no table of the
+engine; a log that cannot show that there is none is set aside.
 """
 
 from __future__ import annotations
@@ -40,11 +36,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from invariants.readers.backtestingpy_log import LOG, Bars, Leg, Log, Table, left_open, log_of, matched, tag_of
+import numpy as np
+import numpy.typing as npt
+
+from invariants.readers.backtestingpy_log import LOG, Bars, Leg, Log, Table, log_of, matched, tag_of
+from invariants.readers.backtestingpy_options import why_aside
 from invariants.readers.binary_sums import decimals_of, plain, settled
 from invariants.readers.engine_run import Output, run_of
 from invariants.readers.engine_table import EngineTable, find
-from invariants.readers.parameters import Parameters, parameters_of
+from invariants.readers.floats import floats_of
+from invariants.readers.parameters import parameters_of
 from invariants.readers.peek import columns_of
 from invariants.readers.sources import Sources
 from invariants.readers.tables import SUFFIXES
@@ -99,7 +100,7 @@ def _files(path: Path) -> dict[str, Table]:
 
 
 def _bars(curve: Table) -> Bars:
-    names = [name for name in curve.columns if name not in CURVE]
+    names = [name for name in curve.source.names() if name not in CURVE]
     if len(names) != 1:
         got = ", ".join(curve.columns)
         raise InputError(file=curve.file, field="columns", got=got, wanted="one column of times beside Equity")
@@ -181,19 +182,20 @@ def _output(path: Path, files: Mapping[str, Table], bars: Bars) -> Output:
     given = log_of(files["strategy_log"], trades) if "strategy_log" in files else None
     found = matched(legs, given, bars) if given else {}
     alone = sum(leg.label != bars.labels[-1] and _unexplained(leg, found) for leg in found)
-    log = given if given and not _sets_aside(given, legs, bars, parameters) else None
+    aside = why_aside(given, legs, found, bars, parameters, _equity(curve)) if given else ""
+    log = None if aside else given
     names = found if log else {leg: leg.name for leg in legs}
     # the engine closes what is left after everything else that happens in its last bar
     legs.sort(key=lambda leg: (leg.label, _unexplained(leg, names)))
     fills = _fills(legs, names, bars)
     closing = log is not None and any(leg.label == bars.labels[-1] and _unexplained(leg, names) for leg in legs)
-    closes = closing or parameters.flag("finalize_trades") is True
-    if log and not closes:
-        _check_closed(left_open(log, legs, bars), trades)
-        closes = True
+    closes = log is not None or parameters.flag("finalize_trades") is True
     reported = _reported(files, legs, len(fills), closes=closes)
     if given and not log:
-        reported |= {f"{UNJUDGED}exits_without_order": Decimal(alone)}
+        reported |= {
+            f"{UNJUDGED}exits_without_order": Decimal(alone),
+            f"{UNJUDGED}orders of the log, as {aside}": Decimal(len(given.orders)),
+        }
     shown = {"fills": trades.file, "trades": trades.file, "reported": files.get("stats", curve).file}
     if log:
         shown |= dict.fromkeys(("orders", "positions", "strategy_log"), log.file)
@@ -216,22 +218,9 @@ def _output(path: Path, files: Mapping[str, Table], bars: Bars) -> Output:
     )
 
 
-def _sets_aside(log: Log, legs: Sequence[Leg], bars: Bars, parameters: Parameters) -> bool:
-    """Whether the options say that the log cannot be all orders."""
-    stated = [parameters.flag(name) for name in ("exclusive_orders", "hedging", "trade_on_close")]
-    if any(stated):
-        return True
-    return parameters.flag("finalize_trades") is False and left_open(log, legs, bars) is not None
-
-
-def _check_closed(wrong: tuple[Decimal, Decimal] | None, trades: Table) -> None:
-    if wrong is not None:
-        got = f"trades that add up to {wrong[0]} where the strategy saw {wrong[1]}"
-        wanted = (
-            "every trade closed, Backtest(..., finalize_trades=True); or opt.finalize_trades or "
-            "opt.trade_on_close, as they were set, in meta.json; or no log"
-        )
-        raise InputError(file=trades.file, field="Size", got=got, wanted=wanted)
+def _equity(curve: Table) -> npt.NDArray[np.float64]:
+    """The equity after each bar."""
+    return floats_of(curve.source.frame, "Equity", file=curve.file)
 
 
 def _unexplained(leg: Leg, names: Mapping[Leg, Any]) -> bool:
@@ -305,10 +294,11 @@ def _figures(stats: Table | None) -> dict[str, tuple[str, int]]:
     """Where each figure stands: the column and the row of its cell."""
     if stats is None:
         return {}
-    if len(stats.columns) != 2:
-        got = ", ".join(stats.columns)
+    names = stats.source.names()
+    if len(names) != 2:
+        got = ", ".join(names)
         raise InputError(file=stats.file, field="columns", got=got, wanted="two columns: a name and a value")
-    name, value = stats.columns
+    name, value = names
     places: dict[str, tuple[str, int]] = {}
     for at, key in enumerate(stats.columns[name]):
         if str(key) in places:

@@ -144,12 +144,17 @@ class Placed:
 
 @dataclass(slots=True)
 class Log:
-    """The strategy's log: orders by row, positions by (label, size), and what is wrong with it."""
+    """The strategy's log: orders by row, positions by (label, size), and what is wrong with it.
+
+    ``unlimited`` are the tags of orders without a limit; ``stops``: trades end by stop-loss or take-profit, too.
+    """
 
     file: str
     orders: list[Placed] = field(default_factory=list)
     positions: list[tuple[int, Decimal, int]] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
+    unlimited: list[Any] = field(default_factory=list)
+    stops: bool = False
 
     def by_tag(self) -> dict[Any, Placed]:
         """The first order of each tag."""
@@ -158,11 +163,8 @@ class Log:
 
 def log_of(table: Table, trades: Table) -> Log:
     """The log. Raises ``InputError``."""
-    for name in ("SL", "TP"):
-        for at in range(len(trades)):
-            if trades.cell(name, at) is not None:
-                raise trades.refused(name, at, "none beside a log of orders, which have one limit; leave the log out")
-    log = Log(table.file)
+    stops = any(trades.cell(name, at) is not None for name in ("SL", "TP") for at in range(len(trades)))
+    log = Log(table.file, stops=stops)
     first: dict[Any, Placed] = {}
     for at, word in enumerate(table.columns["ev"]):
         if word not in EVENTS:
@@ -171,9 +173,12 @@ def log_of(table: Table, trades: Table) -> Log:
         if tag is None:
             raise table.refused("tag", at, "the tag of an order")
         if word == "submit":
-            _submit(log, first, _placed(table, at, tag))
             log.positions += _position(table, at)
-        else:
+            if table.cell("limit", at) is None:
+                log.unlimited.append(tag)
+            else:
+                _submit(log, first, _placed(table, at, tag))
+        elif tag not in log.unlimited:
             _cancel(log, first.get(tag), at + 1, tag, table.instant("t", at))
     return log
 
@@ -200,8 +205,6 @@ def _position(table: Table, at: int) -> list[tuple[int, Decimal, int]]:
 
 
 def _placed(table: Table, at: int, tag: Any) -> Placed:
-    if table.cell("limit", at) is None:
-        raise table.refused("limit", at, "a limit price; leave the log out if the strategy sends market orders")
     side, size = table.number("side", at), table.number("qty", at)
     if side not in (1, -1):
         raise table.refused("side", at, "1 (buy) or -1 (sell)")

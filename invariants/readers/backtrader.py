@@ -11,8 +11,14 @@ In one folder, each table as ``.parquet``, ``.csv`` or ``.csv.gz`` (Parquet, whe
 
 With the WriterFile alone the run has no orders and no fills, only totals. With ``exbits`` alone it
 has fills and no orders. ``meta.json`` beside them may state ``opt.bar_seconds``, ``opt.bar_label``,
-``opt.commission`` (the rate), and ``opt.slip_perc`` or ``opt.slip_fixed``, which leave the pricing
-undeclared. Cash is that of stocks: no margin, no multiplier.
+``opt.commission`` (the rate), ``opt.filler`` (true where a filler bounds executions by volume, which leaves
+the sizing undeclared; a notification of a part says so, too), and ``opt.slip_perc`` or ``opt.slip_fixed``,
+which leave the pricing undeclared. Cash is that of stocks: no margin, no multiplier.
+
+Orders of another ``exectype`` than Limit (market, stop, ...) have no limit that could be judged, and those
+with a ``parent`` (of a bracket) wait until it is filled: they and their executions are left out and
+counted as ``unjudged``, the position is taken less what they made of it, and figures of the whole
+account are ``unjudged``, too.
 
 Figures that ``meta.json`` may state are held against the rows: ``exbits`` (executions), ``final_pos``,
 ``orders`` (of the broker; those of the last bar are never told to ``notify_order``), ``notifs`` and
@@ -22,6 +28,7 @@ Figures that ``meta.json`` may state are held against the rows: ``exbits`` (exec
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -29,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 from invariants.readers.backtrader_feed import Feed
-from invariants.readers.backtrader_log import EXECUTED, NOTIFIED, Orders, fills_of, orders_of
+from invariants.readers.backtrader_log import EXECUTED, NOTIFIED, Executions, Orders, amounts_of, fills_of, orders_of
 from invariants.readers.backtrader_writer import Writer, is_writer, read_writer
 from invariants.readers.binary_sums import decimals_of, settled
 from invariants.readers.engine_run import Output, run_of
@@ -99,17 +106,29 @@ def read_backtrader(
     folder = given if given.is_dir() else given.parent
     parameters, files = parameters_of(folder), _files(given, folder)
     feed = Feed.of(files.labels(), parameters)
-    orders = None if files.log is None else orders_of(files.log, feed)
-    run = run_of(_output(folder.name, files, orders, feed, parameters), rules=rules, tape=tape)
+    orders, done = _told(files, feed)
+    run = run_of(_output(folder.name, files, orders, done, feed, parameters), rules=rules, tape=tape)
     if files.bits is None:
         return replace(run, read={table: count for table, count in run.read.items() if table != "fills"})
     if rules is not None:
         return run
     # by default volume is ignored, so somebody set a filler, and which one no file says
-    filler = {"sizing"} if orders is not None and orders.partial else set()
+    filler = {"sizing"} if parameters.flag("filler") or (orders is not None and orders.partial) else set()
     slips = any(parameters.number(parameters.options, name) for name in ("slip_perc", "slip_fixed"))
     undeclared = run.rules.undeclared | filler | ({"pricing"} if slips else set())
     return replace(run, rules=replace(run.rules, undeclared=undeclared))
+
+
+def _told(files: _Files, feed: Feed) -> tuple[Orders | None, Executions]:
+    """The orders and the executions: their sizes are freed from the noise of floats together, or not at all."""
+    if files.bits is None:
+        return None, Executions(no_fills(), None)
+    if files.log is None:
+        [sizes] = amounts_of((files.bits, "size"))
+        return None, fills_of(files.bits, sizes, feed)
+    sizes, asked = amounts_of((files.bits, "size"), (files.log, "created_size"))
+    orders = orders_of(files.log, asked, feed)
+    return orders, fills_of(files.bits, sizes, feed, orders.others)
 
 
 def _files(given: Path, folder: Path) -> _Files:
@@ -131,13 +150,24 @@ def _table(path: Path | None, need: tuple[str, ...]) -> EngineTable | None:
     return None if path is None else EngineTable.read(path, need=need)
 
 
-def _output(name: str, files: _Files, orders: Orders | None, feed: Feed, parameters: Parameters) -> Output:
-    fills, positions, repeated = (no_fills(), None, ()) if files.bits is None else fills_of(files.bits, feed)
+def _output(
+    name: str, files: _Files, orders: Orders | None, done: Executions, feed: Feed, parameters: Parameters
+) -> Output:
+    others = {} if orders is None else orders.others
+    fills = done.frame
     totals, doubled = ({}, ()) if files.traded is None else _transactions(files.traded)
     totals |= {} if files.writer is None else _account(files.writer, fills)
     if orders is not None and orders.fees is not None:
         totals["fees"] = orders.fees
-    totals = with_claims(totals, *_claims(files, fills, orders, parameters))
+    totals = with_claims(totals, *_claims(files, done, orders, parameters))
+    if done.residues:
+        totals[f"{UNJUDGED}executions of float noise"] = Decimal(done.residues)
+    if others:
+        totals = {
+            name if name == "fees" or name.startswith(UNJUDGED) else UNJUDGED + name: value
+            for name, value in totals.items()
+        }
+        totals |= _others(others, files.bits)
     stamp = "derived" if feed.bar_ns or feed.error_ns else "native"
     last_ns = max(map(feed.last, files.labels()), default=None)
     return Output(
@@ -146,7 +176,7 @@ def _output(name: str, files: _Files, orders: Orders | None, feed: Feed, paramet
         name=name,
         fills=fills,
         orders=None if orders is None else orders.frame,
-        positions=positions,
+        positions=done.positions,
         profile="backtrader-bars" if feed.bar_ns else "backtrader-ticks",
         dials=_dials(parameters),
         provenance={}
@@ -156,9 +186,24 @@ def _output(name: str, files: _Files, orders: Orders | None, feed: Feed, paramet
         last_event_ns=last_ns,
         files=_shown(files, parameters),
         inputs={file.file: file.sha256 for file in files.all()} | dict(parameters.inputs),
-        rejected=(*(() if orders is None else orders.rejected), *repeated, *doubled, *_contradicted(files, parameters)),
+        rejected=(
+            *(() if orders is None else orders.rejected),
+            *done.rejected,
+            *doubled,
+            *_contradicted(files, parameters),
+        ),
         read=_read(files),
     )
+
+
+def _others(others: Mapping[int, str], bits: EngineTable | None) -> dict[str, Any]:
+    """How many orders of each kind have no limit, and how many executions are theirs."""
+    refs = [] if bits is None else bits.wholes("ref")
+    found: dict[str, Any] = {}
+    for kind, count in Counter(others.values()).items():
+        found[f"{UNJUDGED}orders of type {kind}"] = Decimal(count)
+        found[f"{UNJUDGED}executions of orders of type {kind}"] = Decimal(sum(others.get(r) == kind for r in refs))
+    return found
 
 
 def _dials(parameters: Parameters) -> dict[str, Any]:
@@ -167,15 +212,16 @@ def _dials(parameters: Parameters) -> dict[str, Any]:
 
 
 def _claims(
-    files: _Files, fills: pd.DataFrame, orders: Orders | None, parameters: Parameters
+    files: _Files, done: Executions, orders: Orders | None, parameters: Parameters
 ) -> tuple[dict[str, Decimal | None], dict[str, Decimal | int]]:
     """Totals that the parameters state, and what the rows have of the same."""
     claims: dict[str, Decimal | None] = {}
     counted: dict[str, Decimal | int] = {}
     if files.bits is not None:
         claims |= {name: parameters.number(parameters.values, key) for name, key in _STATED.items()}
-        sizes = [side * size for side, size in zip(fills["side"], fills["size"], strict=True)]
-        counted["fills"] = len(files.bits)
+        claims["fills"] = None if claims["fills"] is None else claims["fills"] - done.residues
+        sizes = [side * size for side, size in zip(done.frame["side"], done.frame["size"], strict=True)]
+        counted["fills"] = len(files.bits) - done.residues
         if all(isinstance(size, Decimal) for size in sizes):
             counted["position"] = sum(sizes, Decimal(0))
     if orders is not None:
@@ -229,8 +275,9 @@ def _transactions(table: EngineTable) -> tuple[dict[str, Any], tuple[Rejected, .
     if len(symbols) > 1:
         raise InputError(file=table.file, field="symbol", got=", ".join(symbols[:3]), wanted="one instrument")
     seen: set[int] = set()
-    rejected, amounts = [], []
-    for row, (at, amount) in enumerate(zip(table.times("date"), table.numbers("amount"), strict=True), 1):
+    rejected, kept = [], []
+    [amounts] = amounts_of((table, "amount"))
+    for row, (at, amount) in enumerate(zip(table.times("date"), amounts, strict=True), 1):
         if not isinstance(amount, Decimal):
             raise table.refused("amount", row, amount, "a finite number")
         if at in seen:
@@ -238,14 +285,14 @@ def _transactions(table: EngineTable) -> tuple[dict[str, Any], tuple[Rejected, .
             rejected.append(Rejected("transactions", table.file, row, "date", at, wanted))
             continue
         seen.add(at)
-        amounts.append(amount)
-    sides = [signed(amount)[0] for amount in amounts]
+        kept.append(amount)
+    sides = [signed(amount)[0] for amount in kept]
     totals = {
-        "fills": len(amounts),
+        "fills": len(kept),
         "buys": sides.count(1),
         "sells": sides.count(-1),
-        "turnover": sum(map(abs, amounts), Decimal(0)),
-        "position": sum(amounts, Decimal(0)),
+        "turnover": sum(map(abs, kept), Decimal(0)),
+        "position": sum(kept, Decimal(0)),
     }
     return totals, tuple(rejected)
 

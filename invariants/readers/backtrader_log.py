@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import groupby
 from typing import Any, Self
+
+import numpy as np
 
 from invariants.readers.backtrader_feed import Feed
 from invariants.readers.binary_sums import plain
@@ -18,6 +20,7 @@ from simcore.run import Rejected
 
 NOTIFIED = ("seen", "ref", "status", "side", "created_dt", "created_price", "created_size", "valid")
 EXECUTED = ("ref", "i", "dt", "size", "price")
+LIMIT = "Limit"
 ENDS = {
     "submitted": "",
     "accepted": "",
@@ -43,14 +46,19 @@ class _Order:
     end: str = ""
     ended_by: str = ""
     ended_ns: int | None = None
+    at_once: bool = False
     fee: Any = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Orders:
-    """The orders folded from their notifications, and the rows that say what no log can say."""
+    """The orders folded from their notifications, and the rows that say what no log can say.
+
+    ``others`` are orders without a fixed limit (market, stop, ...) by their ``ref``, each with its kind.
+    """
 
     frame: pd.DataFrame
+    others: Mapping[int, str]
     rejected: tuple[Rejected, ...]
     partial: bool
     fees: Decimal | None
@@ -61,27 +69,34 @@ class _Fold:
     """Notifications, folded into orders in the order of the log."""
 
     log: EngineTable
+    sizes: Sequence[Any]
     orders: dict[int, _Order] = field(default_factory=dict)
+    others: dict[int, str] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
 
     def run(self) -> Self:
         """Take every row."""
         log = self.log
-        price, size = log.numbers("created_price"), log.numbers("created_size")
+        price, size = log.numbers("created_price", nullable=True), self.sizes
         sides = [self._side(value, row) for row, value in enumerate(log.listed("side"), 1)]
         made = list(zip(log.times("created_dt"), price, size, sides, log.instants("valid", nullable=True), strict=True))
         executed = log.instants("exec_dt", nullable=True)
         fees = log.numbers("exec_comm", nullable=True)
         columns = [log.listed(str(name)) for name in log.frame.columns]
         known: set[tuple[Any, ...]] = set()
-        rows = zip(log.wholes("ref"), self._statuses(), log.times("seen"), strict=True)
-        for at, (ref, status, seen) in enumerate(rows):
+        rows = zip(log.wholes("ref"), self._statuses(), self._kinds(), log.times("seen"), strict=True)
+        for at, (ref, status, kind, seen) in enumerate(rows):
             cells = tuple(repr(column[at]) for column in columns)
             if cells in known:
                 self._reject(at + 1, "ref", ref, "a notification never logged before")
                 continue
             known.add(cells)
+            if self._is_other(ref, kind, at + 1):
+                continue
+            if price[at] is None:
+                raise log.refused("created_price", at + 1, None, "a number; else the exectype, which is no Limit")
             self._take(ref, status, at + 1, made[at], seen if executed[at] is None else executed[at], fees[at])
+            self.orders[ref].at_once |= status == "canceled" and executed[at] == seen
         return self
 
     def _side(self, value: Any, row: int) -> int:
@@ -91,14 +106,27 @@ class _Fold:
         return side
 
     def _statuses(self) -> Iterator[str]:
-        kinds = self.log.listed("exectype")
-        for row, (status, kind) in enumerate(zip(self.log.listed("status"), kinds, strict=True), 1):
+        for row, status in enumerate(self.log.listed("status"), 1):
             word = status.strip().casefold() if isinstance(status, str) else ""
             if word not in ENDS:
                 raise self.log.refused("status", row, status, f"one of {', '.join(ENDS)}")
-            if kind is not None and str(kind).strip().casefold() != "limit":
-                raise self.log.refused("exectype", row, kind, "Limit: an order without a limit cannot be judged")
             yield word
+
+    def _kinds(self) -> Iterator[str]:
+        """The kind of each row's order; an order of which nothing is said is a limit order."""
+        for kind, parent in zip(self.log.listed("exectype"), self.log.listed("parent"), strict=True):
+            word = LIMIT if kind is None or str(kind).strip().casefold() == LIMIT.casefold() else str(kind).strip()
+            # a NaN stands where no order has a parent
+            yield word if parent is None or parent != parent else f"{word} of a bracket"  # noqa: PLR0124
+
+    def _is_other(self, ref: int, kind: str, row: int) -> bool:
+        """Whether the row is of an order without a limit, or says of one order both."""
+        before = LIMIT if ref in self.orders else self.others.get(ref, kind)
+        if before != kind:
+            self._reject(row, "exectype", kind, f"{before}, as an earlier row says of order {ref}")
+        elif kind != LIMIT:
+            self.others[ref] = kind
+        return before != kind or kind != LIMIT
 
     def _take(self, ref: int, status: str, row: int, made: tuple[Any, ...], ns: int | None, fee: Any) -> None:
         created_ns, _, size, side, valid_ns = made
@@ -114,7 +142,8 @@ class _Fold:
             self._reject(row, "status", status, wanted, law="orders_are_conserved")
         else:
             order.end, order.ended_by, order.ended_ns = ENDS[status], status, ns
-        order.fee = fee if order.fee is None or ENDS[status] else order.fee
+        if ENDS[status] or not order.end:
+            order.fee = fee  # so far, of all executions
 
     def _reject(self, row: int, name: str, got: Any, wanted: str, *, law: str = "values_are_valid") -> None:
         self.rejected.append(Rejected("order_events", self.log.file, row, name, got, wanted, law))
@@ -125,18 +154,21 @@ def _told(made: tuple[Any, ...]) -> str:
     return f"{size} at {price}, created {created} ns, valid {valid} ns"
 
 
-def orders_of(log: EngineTable, feed: Feed) -> Orders:
+def orders_of(log: EngineTable, sizes: Sequence[Any], feed: Feed) -> Orders:
     """The orders in a log of ``notify_order``, in the order of their first notification.
 
     ``valid`` is a cancel that was sent along: the order may still fill in the bar or tick of that
     very label. ``end_ns`` is the time that the engine gave the end; an expiry is noticed in the
-    first bar or tick behind ``valid``. Raises ``InputError``.
+    first bar or tick behind ``valid``. A cancel of the strategy is told one bar or tick after it was made, one
+    of the broker's own at once. Raises ``InputError``.
     """
-    fold = _Fold(log).run()
+    fold = _Fold(log, sizes).run()
     frame = pd.DataFrame([_row(ref, order, feed) for ref, order in fold.orders.items()], columns=_COLUMNS, dtype=object)
     fees = [order.fee for order in fold.orders.values()]
     total = sum(map(plain, fees), Decimal(0)) if all(isinstance(fee, Decimal) for fee in fees) else None
-    return Orders(frame, tuple(fold.rejected), "partial" in map(str.casefold, map(str, log.listed("status"))), total)
+    return Orders(
+        frame, fold.others, tuple(fold.rejected), "partial" in map(str.casefold, map(str, log.listed("status"))), total
+    )
 
 
 _COLUMNS = ("order_id", "side", "price", "size", "submit_ns", "cancel_ns", "end_ns", "end", "row")
@@ -149,24 +181,41 @@ def _row(ref: int, order: _Order, feed: Feed) -> tuple[Any, ...]:
     if order.ended_ns is not None:
         late = order.end in ("filled", "cancelled")
         end_ns = feed.decided(order.ended_ns) if late else feed.first(order.ended_ns)
-        cancels += [end_ns] if order.end == "cancelled" else []
+        # what the broker itself cancels in a bar (of an OCO group, a bracket) it cancels at any instant of it
+        gone_ns = feed.first(order.ended_ns) - 1 if order.at_once and feed.bar_ns else end_ns
+        cancels += [gone_ns] if order.end == "cancelled" else []
     sent_ns = feed.decided(order.created_ns)
     magnitude = signed(size)[1]
     return (ref, side, price, magnitude, sent_ns, min(cancels, default=None), end_ns, order.end or "open", order.row)
 
 
-def fills_of(bits: EngineTable, feed: Feed) -> tuple[pd.DataFrame, pd.DataFrame | None, tuple[Rejected, ...]]:
+@dataclass(frozen=True, eq=False, slots=True)
+class Executions:
     """The executions, the engine's position after each, and the rows that repeat one.
 
+    ``residues`` counts those left out because float noise is all that they executed.
+    """
+
+    frame: pd.DataFrame
+    positions: pd.DataFrame | None
+    rejected: tuple[Rejected, ...] = ()
+    residues: int = 0
+
+
+def fills_of(bits: EngineTable, sizes: Sequence[Any], feed: Feed, others: Collection[int] = ()) -> Executions:
+    """The executions in the bits of all orders; those of the orders ``others`` and their part of the position left out.
+
     ``broker.orders`` lists executions order by order; here they stand in time. Those of one bar, or
-    one instant, follow each other as ``psize`` (the position after each) does.
+    one instant, follow each other as ``psize`` (the position after each) does. What partial executions
+    leave of an order is a difference of floats: its noise is taken away, and where nothing else is left
+    (the engine executes 2.8e-17) there is no execution.
     Raises ``InputError``.
     """
-    sizes, prices = bits.numbers("size"), bits.numbers("price")
+    prices, raw = bits.numbers("price"), bits.numbers("size")
     fees = [_plain(fee) for fee in bits.numbers("comm", nullable=True)]
     after = _positions(bits) if "psize" in bits.frame else [None] * len(bits)
     seen: set[tuple[int, int]] = set()
-    rejected, found = [], []
+    rejected, found, residues = [], [], 0
     names = zip(bits.wholes("ref"), bits.wholes("i"), bits.times("dt"), strict=True)
     for at, (ref, i, dt) in enumerate(names):
         if (ref, i) in seen:
@@ -174,12 +223,33 @@ def fills_of(bits: EngineTable, feed: Feed) -> tuple[pd.DataFrame, pd.DataFrame 
             rejected.append(Rejected("fills", bits.file, at + 1, "ref, i", f"{ref}, {i}", wanted))
             continue
         seen.add((ref, i))
+        if sizes[at] == 0 != raw[at]:
+            residues += 1
+            continue
         side, size = signed(sizes[at])
         found.append((feed.first(dt), feed.last(dt), ref, side, prices[at], size, fees[at], at + 1, after[at]))
-    found = _in_time(found)
+    found = list(_without(others, _in_time(found)))
     fills = pd.DataFrame([f[:-1] for f in found], columns=_FILLS, dtype=object)
     positions = pd.DataFrame([(f[1], f[-1], f[-2]) for f in found], columns=["ns", "position", "row"], dtype=object)
-    return fills, positions if "psize" in bits.frame else None, tuple(rejected)
+    return Executions(fills, positions if "psize" in bits.frame else None, tuple(rejected), residues)
+
+
+def amounts_of(*columns: tuple[EngineTable, str]) -> list[list[Any]]:
+    """Columns of sizes that may be differences of floats, all without the noise of these, or none.
+
+    What is not finite stays as it is.
+    """
+    raw = [table.numbers(name) for table, name in columns]
+    floats = [floats_of(table.frame, name, file=table.file) for table, name in columns]
+    clean = iter(decimals_of(np.concatenate(floats), sums=_SUBTRACTIONS))
+    return [
+        [c if c.is_finite() and c != value else value for value, c in zip(values, clean, strict=False)]
+        for values in raw
+    ]
+
+
+_SUBTRACTIONS = 100
+"""Executions of one order, one after the other."""
 
 
 def _positions(bits: EngineTable) -> list[Any]:
@@ -206,6 +276,17 @@ def _in_time(found: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
             fits = (k for k, fill in enumerate(left) if _leads(fill, position))
             ordered.append(left.pop(next(fits, 0)))
     return ordered
+
+
+def _without(others: Collection[int], found: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """The executions of all orders but ``others``, each with the position that these alone would have made."""
+    theirs = Decimal(0)
+    for fill in found:
+        _, _, ref, side, _, size, *_, after = fill
+        if ref not in others:
+            yield (*fill[:-1], after - theirs if isinstance(after, Decimal) else after)
+        elif isinstance(size, Decimal):
+            theirs += side * size
 
 
 def _leads(fill: tuple[Any, ...], position: Any) -> bool:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 
 from simcore import InputError
 from simcore.grid import number_of
 
 FLOAT_DIGITS = 15
 """A decimal of so many significant digits survives the way to float64 and back."""
+
+_ROUNDING = Context(prec=700)  # digits enough for any float
 
 
 def settled(value: Decimal, *, decimals: int, additions: int, largest: Decimal) -> Decimal:
@@ -19,7 +21,8 @@ def settled(value: Decimal, *, decimals: int, additions: int, largest: Decimal) 
     sum is beyond ``largest``. Each addition in float64 is off by at most half a unit of the last
     place of its result.
     """
-    rounded = round(value, decimals)
+    with localcontext(_ROUNDING):  # of many decimals there are more digits than the usual 28
+        rounded = round(value, decimals)
     reach = float(max(abs(value), abs(largest)))
     noise = Decimal((additions + 2) * math.ulp(reach))
     return rounded if abs(value - rounded) <= noise else value
@@ -29,7 +32,8 @@ def plain(value: Decimal) -> Decimal:
     """``value`` at 15 significant digits where it has more: what its float was meant to be."""
     if len(value.as_tuple().digits) <= FLOAT_DIGITS:
         return value
-    return round(value, FLOAT_DIGITS - 1 - value.adjusted())
+    with localcontext(_ROUNDING):
+        return round(value, FLOAT_DIGITS - 1 - value.adjusted())
 
 
 def decimals_of(*values: Decimal) -> int:

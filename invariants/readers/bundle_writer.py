@@ -20,7 +20,7 @@ from simcore import InputError, Instrument, Run
 from simcore.errors import shorten
 from simcore.frames import UNJUDGED
 from simcore.grid import Ints, Step
-from simcore.run import ABSENT, Objects, Rejected
+from simcore.run import ABSENT, Ids, Objects, Rejected
 from simcore.units import EXACT, INT64_MAX
 
 
@@ -124,7 +124,7 @@ def tables_of(run: Run) -> dict[str, Any]:
                 "live_ns": _nullable(o.live_ns),
                 "cancel_ns": _nullable(o.cancel_ns),
                 "end_ns": _nullable(o.end_ns),
-                "end": pa.array(o.end.tolist(), pa.string()),
+                "end": pa.array(o.end_words, pa.string()),
             },
             quoted=odd_orders,
         ),
@@ -176,15 +176,16 @@ def _arrow(columns: dict[str, Any], *, quoted: bool = False) -> Any:
     return pa.table(list(columns.values()), schema=pa.schema(fields))
 
 
-def _are_mixed(ids: Objects) -> bool:
+def _are_mixed(ids: Ids) -> bool:
     """Whether neither an int64 nor a text column can hold these ids."""
-    whole = [isinstance(name, int) for name in ids]
-    return any(whole) and not (all(whole) and all(abs(name) <= INT64_MAX for name in ids))
+    listed = ids.tolist()
+    whole = [isinstance(name, int) for name in listed]
+    return any(whole) and not (all(whole) and all(abs(name) <= INT64_MAX for name in listed))
 
 
-def _ids(ids: Objects, *, quoted: bool) -> Any:
+def _ids(ids: Ids, *, quoted: bool) -> Any:
     if quoted:
-        return pa.array([f"'{name}" if isinstance(name, str) else str(name) for name in ids], pa.string())
+        return pa.array([f"'{name}" if isinstance(name, str) else str(name) for name in ids.tolist()], pa.string())
     texts = len(ids) and isinstance(ids[0], str)
     return pa.array(ids.tolist(), pa.string() if texts else pa.int64())
 

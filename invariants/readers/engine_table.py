@@ -21,6 +21,8 @@ from simcore.grid import OffGridError, number_of
 
 EARLIEST_NS = 10**17
 """A whole number below this (1973) is no nanosecond since 1970, but seconds, or a wrong unit."""
+INDEX = ("", "Unnamed: 0", "index")
+"""What a column is called that was the index of a frame without a name for it."""
 NOTHING = ("", "None", "nan", "NaN", "NaT", "null", "<NA>")
 """The texts by which a CSV says that there is no value."""
 
@@ -37,7 +39,10 @@ class EngineTable:
     def read(cls, path: Path, *, need: Iterable[str] = ()) -> Self:
         """The table in ``path``, which must have the columns ``need``. Raises ``InputError``."""
         data = bytes_of(path)
-        frame = frame_from_bytes(data, file=str(path))
+        blank = data != b"" and data.strip() in (b"", b'""')  # what pandas writes of no rows and no columns
+        frame = pd.DataFrame() if blank else frame_from_bytes(data, file=str(path))
+        if not len(frame) and not len(frame.columns):
+            frame = pd.DataFrame({name: pd.Series([], dtype=object) for name in need})
         for name in need:
             if name not in frame:
                 got = ", ".join(map(str, frame.columns)) or "no columns"
@@ -63,6 +68,14 @@ class EngineTable:
             got = f"byte {error.start} of {error.object!r}"
             raise InputError(file=self.file, field=name, got=got, wanted="UTF-8") from None
         return cells.kind, [None if isinstance(value, str) and value.strip() in NOTHING else value for value in values]
+
+    def names(self) -> list[str]:
+        """The columns without the numbers of rows that pandas writes as an index without a name."""
+        return [name for name in map(str, self.frame.columns) if not (name in INDEX and self._counts(name))]
+
+    def _counts(self, name: str) -> bool:
+        values = self.listed(name)
+        return [str(value) for value in values] == [str(at) for at in range(len(values))]
 
     def instants(self, name: str, *, nullable: bool = False) -> list[int | None]:
         """A column of instants, naive ones in UTC, in nanoseconds since 1970."""

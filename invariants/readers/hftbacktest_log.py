@@ -50,13 +50,17 @@ AMOUNTS = ("price", "exec_price", "qty", "leaves_qty", "exec_qty")
 STATE = ("position", "balance", "fee", "num_trades")
 COLUMNS = frozenset((*TIMES, *WORDS, *AMOUNTS))
 
-NONE, NEW, CANCELLED = 0, 1, 4
+NONE, NEW, FILLED, CANCELLED = 0, 1, 3, 4
 FILLS = (3, 5)
 STATUSES = tuple(range(8))
 ENDS = {2: "expired", 3: "filled", 4: "cancelled", 6: "rejected"}
 
 FEW_SUMS = 16
 """Executions that one order's ``leaves_qty`` may have lost to and still be told from noise."""
+
+
+NAMES = {"exch_ns": "exch_timestamp"}
+"""Fields of a row that the log calls otherwise."""
 
 
 class Row(NamedTuple):
@@ -136,6 +140,12 @@ class Life:
                 return name, got, f"{was}, as when it was submitted (a modified order is not judged)"
         if row.leaves > self.last.leaves:
             return "leaves_qty", row.leaves, f"at most {self.last.leaves}, as before"
+        if row.exec_qty > self.first.qty - row.leaves:
+            return "exec_qty", row.exec_qty, f"at most {self.first.qty - row.leaves}, what is not left"
+        for name in ("exec_price", "exch_ns") if FILLED == row.status == self.last.status else ():
+            got, was = getattr(row, name), getattr(self.last, name)
+            if got != was:
+                return NAMES.get(name, name), got, f"{was}, as when it was filled"
         return None
 
     def fill(self, row: Row) -> Fill:

@@ -15,6 +15,8 @@ A map is a small TOML, or a folder with one called ``fillproof-map.toml``::
     file = "executions.csv"         # beside the map
     time_unit = "ms"                # of whole and decimal numbers: s, ms, us or ns
     size_unit = "0.001"             # their size 1 is this much of ours; price_unit the same
+    delimiter = ";"                 # of CSV, default ","; also "|", and "tab"
+    decimal = ","                   # of numbers in CSV, default "."; a sign between thousands is refused
     [fills.columns]                 # our_name = "their name"
     ns = "time"
     price = "px"
@@ -65,7 +67,9 @@ FORMAT = "fillproof-map/1"
 NAME = "fillproof-map.toml"
 SECTIONS = ("instrument", "rules", "provenance")
 UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
-OPTIONS = ("file", "time_unit", "size_unit", "price_unit")
+DELIMITERS = {",": ",", ";": ";", "|": "|", "\t": "\t", "tab": "\t"}
+DECIMALS = {".": ".", ",": ","}
+OPTIONS = ("file", "time_unit", "size_unit", "price_unit", "delimiter", "decimal")
 PARTS = ("columns", "constants", "words")
 COLUMNS: dict[str, tuple[str, ...]] = {
     "fills": ("ns", "side", "price", "size", "order_id", "ns_to", "trade_seq", "fee", "signed_size"),
@@ -81,6 +85,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 TIMES = ("ns", "ns_to", "submit_ns", "live_ns", "cancel_ns", "end_ns")
 PRICES = ("price", "bid", "ask")
 SIZES = ("size", "signed_size", "position", "bid_size", "ask_size")
+NUMBERS = (*TIMES, *PRICES, *SIZES, "fee")
 WORDS = ("side", "aggressor", "end")
 LARGEST_BYTES = 2**20
 
@@ -190,7 +195,8 @@ def _wrong(file: str, field: str, got: Any, wanted: str) -> InputError:
 class Plan:
     """How one table is read: where it is, and what its columns, numbers and words mean.
 
-    ``place`` names the map and the table in errors; ``time_unit`` is in nanoseconds, or None.
+    ``place`` names the map and the table in errors; ``time_unit`` is in nanoseconds, or None; ``delimiter``
+    is None where none was given.
     """
 
     place: str
@@ -202,6 +208,8 @@ class Plan:
     time_unit: int | None
     size_unit: Decimal
     price_unit: Decimal
+    delimiter: str | None
+    decimal: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,13 +273,22 @@ def _plan(table: str, given: dict[str, Any], file: str) -> Plan:
     where = given.get("file")
     if not isinstance(where, str) or not where or "\0" in where:
         raise _wrong(file, f"{table}.file", where, "the name of a CSV or Parquet file")
-    unit = given.get("time_unit")
-    if unit is not None and unit not in UNITS:
-        raise _wrong(file, f"{table}.time_unit", unit, " or ".join(UNITS))
+    ns = _choice(given, table, "time_unit", UNITS, file)
+    delimiter = _choice(given, table, "delimiter", DELIMITERS, file)
+    decimal = _choice(given, table, "decimal", DECIMALS, file) or "."
     sizes, prices = (_unit(given, table, name, file) for name in ("size_unit", "price_unit"))
     words = {name.strip().casefold(): word for name, word in parts["words"].items()}
     columns, constants = parts["columns"], parts["constants"]
-    return Plan(f"{file}: {table}", table, where, columns, constants, words, UNITS.get(unit or ""), sizes, prices)
+    place = f"{file}: {table}"
+    return Plan(place, table, where, columns, constants, words, ns, sizes, prices, delimiter, decimal)
+
+
+def _choice(given: Mapping[str, Any], table: str, name: str, known: Mapping[str, Any], file: str) -> Any:
+    """What an option of few values means; None without it."""
+    value = given.get(name)
+    if value is not None and not (isinstance(value, str) and value in known):
+        raise _wrong(file, f"{table}.{name}", value, " or ".join(name for name in known if name.isprintable()))
+    return None if value is None else known[value]
 
 
 def _texts(given: Any, field: str, file: str) -> dict[str, str]:
@@ -347,11 +364,14 @@ def _finest(frames: Mapping[str, pd.DataFrame], files: Mapping[str, str], tape: 
 
 def _frame(plan: Plan, data: bytes, file: str) -> pd.DataFrame:
     """The table with our names, units and words."""
-    theirs = frame_from_bytes(data, file=file)
+    if plan.delimiter is not None and data[:4] == b"PAR1":
+        raise _wrong(plan.place, "delimiter", plan.delimiter, f"none: {file} is Parquet")
+    theirs = frame_from_bytes(data, file=file, delimiter=plan.delimiter or ",")
     for ours, name in plan.columns.items():
         if name not in theirs:
             got = ", ".join(map(str, theirs.columns))
-            raise _wrong(file, name, got, f"the column {name!r}, which {plan.place} calls {ours}")
+            wanted = f"the column {name!r}, which {plan.place} calls {ours}"
+            raise _wrong(file, name, got, wanted + ("" if len(theirs.columns) > 1 else "; else say the delimiter"))
     found: dict[str, pd.Series[Any]] = {}
     for ours in COLUMNS[plan.table]:
         if ours in plan.constants:
@@ -370,6 +390,9 @@ def _ours(plan: Plan, found: Mapping[str, Any], file: str) -> Iterator[tuple[str
     for name, series in found.items():
         rows = np.arange(1, len(series) + 1)
         cells = cells_of(series, file=file, field=plan.columns.get(name, name), rows=rows)
+        if plan.decimal == "," and name in NUMBERS and name not in plan.constants:
+            series = _column(partial(_pointed, cells, is_time=name in TIMES), cells)  # noqa: PLW2901
+            cells = cells_of(series, file=file, field=cells.field, rows=rows)
         if name in TIMES:
             yield name, _column(_Times(plan, cells).ns, cells)
         elif name == "signed_size":
@@ -382,6 +405,16 @@ def _ours(plan: Plan, found: Mapping[str, Any], file: str) -> Iterator[tuple[str
             yield name, _column(partial(_word, plan, cells), cells)
         else:
             yield name, _column(partial(_id, cells), cells) if name == "order_id" else series
+
+
+def _pointed(cells: Cells, at: int, *, is_time: bool) -> Any:
+    """A number in text with a point for its decimal comma; ISO-8601 times stay as they are."""
+    value = cells.shown(at)
+    if not isinstance(value, str) or (is_time and not _is_number(value.replace(",", "."))):
+        return value
+    if "." in value or value.count(",") > 1:
+        raise cells.refuse(at, "a number with a decimal comma, and no sign between thousands")
+    return value.replace(",", ".")
 
 
 def _column(value: Callable[[int], Any], cells: Cells) -> Any:

@@ -15,7 +15,7 @@ from invariants.readers.marker_columns import LARGEST_NS, Columns
 from invariants.readers.matching_levels import CANCEL, FILL, SUBMIT, orders_meant
 from simcore import Rules
 from simcore.grid import Ints, Mask
-from simcore.run import ABSENT, Fills, Objects, Orders
+from simcore.run import ABSENT, Ends, EndState, Fills, Objects, Orders
 from simcore.units import INT64_MAX
 
 NEVER_NS = INT64_MAX
@@ -97,7 +97,7 @@ def _orders(told: Columns, found: Ints, ticks: Ints, lots: Ints, rules: Rules, l
 
 def _ends(
     submit_ns: Ints, leaves: Ints, filled_ns: Ints, cancel_ns: Ints, expired_ns: Ints, rules: Rules, last_ns: int
-) -> tuple[Objects, Ints, bool]:
+) -> tuple[Ends, Ints, bool]:
     """Filled when nothing is left, else what came first: the expiry or the effect of the cancel."""
     latency_ns = rules.cancel_latency_ns if rules.declares("cancel_latency_ns") else 0
     effect_ns = np.where(cancel_ns == NEVER_NS, NEVER_NS, cancel_ns + latency_ns) if latency_ns else cancel_ns
@@ -109,14 +109,14 @@ def _ends(
         expired_ns = np.where(guessed, silent_ns, expired_ns)
     is_expired = ~is_filled & (expired_ns != NEVER_NS) & (expired_ns <= effect_ns)
     is_cancelled = ~is_filled & ~is_expired & (effect_ns != NEVER_NS) & (effect_ns <= last_ns)
-    end = np.full(len(submit_ns), "open", np.object_)
+    end = np.full(len(submit_ns), EndState.OPEN, np.int8)
     end_ns = np.full(len(submit_ns), NEVER_NS)
-    for word, which, ns in (
-        ("filled", is_filled, filled_ns),
-        ("expired", is_expired, expired_ns),
-        ("cancelled", is_cancelled, effect_ns),
+    for state, which, ns in (
+        (EndState.FILLED, is_filled, filled_ns),
+        (EndState.EXPIRED, is_expired, expired_ns),
+        (EndState.CANCELLED, is_cancelled, effect_ns),
     ):
-        end[which], end_ns[which] = word, ns[which]
+        end[which], end_ns[which] = state, ns[which]
     return end, end_ns, bool(guessed.any())
 
 

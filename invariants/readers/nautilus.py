@@ -25,19 +25,18 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from invariants.readers.engine_run import Output, run_of
-from invariants.readers.nautilus_counts import counts_of, with_counts
+from invariants.readers.nautilus_counts import counts_of, with_counts, with_others
 from invariants.readers.nautilus_events import TABLE, fold_events
 from invariants.readers.nautilus_reports import fills_of, nothing_of, orders_of, totals_of, with_arrivals
 from invariants.readers.parameters import Parameters, parameters_of
+from invariants.readers.peek import columns_of
 from invariants.readers.sources import Sources, bytes_of
 from invariants.readers.tables import SUFFIXES, frame_from_bytes
 from invariants.readers.tape import Tape
@@ -78,14 +77,7 @@ def _is_events(file: Path) -> bool:
 
 
 def _is_report(file: Path) -> bool:
-    if not file.name.endswith(SUFFIXES):
-        return False
-    if not file.name.endswith(".parquet"):
-        return frozenset(_head(file).decode("utf-8-sig", "replace").strip().split(",")) >= _REPORT
-    try:
-        return frozenset(pq.read_schema(file).names) >= _REPORT
-    except (OSError, ValueError, pa.ArrowException):
-        return False
+    return columns_of(file) >= _REPORT
 
 
 def _head(file: Path) -> bytes:
@@ -143,7 +135,12 @@ def read_nautilus(
     folder = _Folder.at(Path(path))
     parameters = parameters_of(folder.path)
     output = _from_events(folder, parameters) if folder.events else _from_reports(folder, parameters)
-    return run_of(output, rules=rules, tape=tape)
+    run = run_of(output, rules=rules, tape=tape)
+    executed = any(name.startswith("unjudged.executions") and count for name, count in output.reported.items())
+    if rules is None and executed and run.rules.sizing == "shared":
+        # what is left of a trade hangs on orders that are left out
+        return replace(run, rules=replace(run.rules, undeclared=run.rules.undeclared | {"sizing"}))
+    return run
 
 
 def _from_events(folder: _Folder, parameters: Parameters) -> Output:
@@ -151,13 +148,15 @@ def _from_events(folder: _Folder, parameters: Parameters) -> Output:
     file = str(folder.events)
     history = fold_events(folder.data(folder.events), file=file)
     reported = totals_of(
-        orders=folder.report("orders", orders_of),
-        fills=folder.report("fills", fills_of),
+        orders=folder.report("orders", partial(orders_of, others=history.others)),
+        fills=folder.report("fills", partial(fills_of, others=history.others)),
         positions=folder.report("positions", lambda frame, **_: frame),
         files=folder.files,
     )
     fills, orders = history.fills_frame(), history.orders_frame()
-    reported = with_counts(reported, counts_of(parameters), fills=fills, orders=orders)
+    counts = counts_of(parameters)  # of all orders, so of none where some are left out
+    reported = with_counts(reported, [] if history.others else counts, fills=fills, orders=orders)
+    reported = with_others(reported, history.others, history.other_fills)
     reported["unjudged.refused_cancels"] = history.refused_cancels
     tables = dict.fromkeys(("orders", "fills", TABLE), file)
     return Output(
@@ -177,7 +176,8 @@ def _from_events(folder: _Folder, parameters: Parameters) -> Output:
 
 
 def _from_reports(folder: _Folder, parameters: Parameters) -> Output:
-    fills, orders = folder.report("fills", fills_of), folder.report("orders", orders_of)
+    orders = folder.report("orders", orders_of)
+    fills = folder.report("fills", partial(fills_of, others=orders.others if orders else None))
     if fills is None:
         wanted = f"{EVENTS[0]}, or fills{SUFFIXES[0]} or fills{SUFFIXES[1]}"
         raise InputError(file=str(folder.path), field="fills", got="nothing", wanted=wanted)
@@ -188,7 +188,11 @@ def _from_reports(folder: _Folder, parameters: Parameters) -> Output:
         fills=fills.frame,
         orders=known,
         provenance={} if known is None else {name: _OF_REPORTS[name] for name in known if name in _OF_REPORTS},
-        reported=with_counts(reported, counts_of(parameters), fills=fills.frame, orders=known),
+        reported=with_others(
+            with_counts(reported, [] if fills.others else counts_of(parameters), fills=fills.frame, orders=known),
+            fills.others,
+            fills.other_fills,
+        ),
         files={**folder.files, "reported": folder.files.get("positions", next(iter(parameters.inputs), "reported"))},
         rejected=fills.rejected,
         read={name: rows for name, rows in folder.rows.items() if name == "positions_report"},

@@ -9,8 +9,8 @@ order), so fills are put in order of time, and at one instant by the counter tha
   ``OrderRejected``, ``OrderDenied`` (at once: its submit is its initialization), else the fill
   after which nothing is left, else the order is open.
 - An order that is not a plain ``LIMIT`` order with a fixed price and size (another type, emulated,
-  sized in quote currency, changed by ``OrderUpdated``) raises ``InputError``: an order has one limit
-  and one size here, and a half-truth would be a wrong verdict.
+  sized in quote currency, changed by ``OrderUpdated``) is left out with its fills, and counted: an order
+  has one limit and one size here, and a half-truth would be a wrong verdict.
 - A repeated event or trade id is a rejected row, as is an event of an order that never began.
 
 The events and their fields: https://nautilustrader.io/docs/latest/concepts/events/
@@ -30,6 +30,7 @@ from simcore import pandas_later as pd
 from simcore.run import Rejected
 
 TABLE = "order_events"
+LIMIT = "LIMIT"
 BOM = b"\xef\xbb\xbf"
 
 ENDS = {"OrderCanceled": "cancelled", "OrderExpired": "expired", "OrderRejected": "rejected", "OrderDenied": "rejected"}
@@ -76,7 +77,10 @@ class Life:
 
 @dataclass(slots=True)
 class History:
-    """All events of a file, folded. ``refused_cancels`` counts requests that the venue refused."""
+    """All events of a file, folded. ``refused_cancels`` counts requests that the venue refused.
+
+    ``others`` are the orders that are left out, by id, each with its kind; ``other_fills`` the orders of their fills.
+    """
 
     file: str
     lives: list[Life] = field(default_factory=list)
@@ -85,6 +89,8 @@ class History:
     read: int = 0
     last_ns: int | None = None
     refused_cancels: int = 0
+    others: dict[str, str] = field(default_factory=dict)
+    other_fills: list[str] = field(default_factory=list)
     _now: dict[str, Life] = field(default_factory=dict)
     _ids: set[tuple[str, str]] = field(default_factory=set)
     _instrument: str = ""
@@ -101,13 +107,19 @@ class History:
         if (named and self._seen("event_id", event)) or (kind == "OrderFilled" and self._seen("trade_id", event)):
             return
         life = self._now.get(event.text("client_order_id"))
+        if event.cells["client_order_id"] in self.others and kind != "OrderInitialized":
+            self.other_fills += [event.cells["client_order_id"]] if kind == "OrderFilled" else []
+            return
         if life is None and kind not in ("OrderInitialized", "OrderFilled"):
             self._reject(event, "client_order_id", "the id of an order that was initialized")
             return
         _FOLDS[kind](self, event, life)
 
     def finish(self) -> None:
-        """Reject the orders that never left the strategy."""
+        """Leave out the orders that cannot be judged, and reject those that never left the strategy."""
+        self.lives = [life for life in self.lives if life.order_id not in self.others]
+        self.other_fills += [record[1] for _, record in self.fills if record[1] in self.others]
+        self.fills = [fill for fill in self.fills if fill[1][1] not in self.others]
         for life in self.lives:
             if life.submit_ns is None:
                 wanted = "an order that was submitted or denied"
@@ -155,9 +167,10 @@ class History:
 
     def begin(self, event: Row, _: Life | None) -> None:
         """A new order; a second one of the same id stands beside the first."""
-        event.check_limit("order_type")
-        if event.cells.get("quote_quantity"):
-            raise event.refused("quote_quantity", "false: a size in units of the instrument")
+        kind = event.text("order_type")
+        if kind != LIMIT or event.cells.get("quote_quantity"):
+            self._leave_out(event, kind if kind != LIMIT else "LIMIT sized in quote currency")
+            return
         options = check_object(event.cells.get("options"), file=event.file, row=event.number, field="options")
         inner = Row(event.file, event.number, options)
         life = Life(
@@ -202,17 +215,24 @@ class History:
         for name, now in (("price", life.price), ("quantity", life.size)):
             value = event.cells.get(name)
             if value is not None and number_or_none(value) != number_or_none(now):
-                raise event.refused(name, f"{now}, as submitted: an order that was changed cannot be judged")
+                self._leave_out(event, "LIMIT that was modified")
 
     def leave(self, event: Row, life: Life) -> None:
         """Nothing that a run tells of."""
 
     def refuse(self, event: Row, _: Life) -> None:
         """The order was held back, or triggered: it did not simply rest at the venue."""
-        raise event.refused("type", "an order that rests at the venue from its submit on")
+        self._leave_out(event, "LIMIT that did not rest at the venue from its submit on")
+
+    def _leave_out(self, event: Row, kind: str) -> None:
+        self.others[event.text("client_order_id")] = kind
 
     def fill(self, event: Row, life: Life | None) -> None:
         """An execution; its order may be unknown, which the laws say."""
+        if life is None and event.text("order_type") != LIMIT:
+            self._leave_out(event, event.text("order_type"))
+            self.other_fills.append(event.text("client_order_id"))
+            return
         event.check_limit("order_type")
         ns, size = event.ns(), event.amount("last_qty")
         order_id, side = event.text("client_order_id"), event.text("order_side")

@@ -10,7 +10,7 @@ nanoseconds or ISO-8601 in either. Fills come in order of time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -55,6 +55,10 @@ class Report:
     ttl_ns: str | None = None
     taken: tuple[int, ...] = ()
     """The rows of ``frame`` that are fills as a TAKER."""
+    others: Mapping[str, str] = field(default_factory=dict)
+    """The orders that are left out, by id, each with its kind."""
+    other_fills: tuple[str, ...] = ()
+    """The orders of the fills that are left out."""
 
 
 def nothing_of(report: str) -> pd.DataFrame:
@@ -62,16 +66,18 @@ def nothing_of(report: str) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series([], dtype=object) for name in NAMES[report]})
 
 
-def orders_of(frame: pd.DataFrame, *, file: str) -> Report:
-    """The orders, in the order of their submission."""
-    rows = _rows(frame, file, NAMES["orders"])
+def orders_of(frame: pd.DataFrame, *, file: str, others: Mapping[str, str] | None = None) -> Report:
+    """The orders, in the order of their submission; without those of another type, and the ``others``."""
+    listed = _rows(frame, file, NAMES["orders"])
+    given = others or {}
+    found = {row.text("client_order_id"): row.text("type") for row in listed if row.text("type") != "LIMIT"}
+    rows = [row for row in listed if row.text("client_order_id") not in given.keys() | found.keys()]
     records = sorted((_order(row) for row in rows), key=lambda record: record[4])
     lasting = all(not _expires(row) for row in rows)
-    return Report(frame_of(ORDER_COLUMNS, records), ttl_ns="none" if lasting else None)
+    return Report(frame_of(ORDER_COLUMNS, records), ttl_ns="none" if lasting else None, others=found)
 
 
 def _order(row: Row) -> tuple[Any, ...]:
-    row.check_limit("type")
     end = ENDS.get(row.text("status"))
     if end is None:
         raise row.refused("status", f"one of {', '.join(ENDS)}")
@@ -86,24 +92,35 @@ def _expires(row: Row) -> bool:
     return row.cells.get("time_in_force") in ("GTD", "DAY", "AT_THE_CLOSE")
 
 
-def fills_of(frame: pd.DataFrame, *, file: str) -> Report:
-    """The fills, in order of time; a repeated trade id is rejected."""
+def fills_of(frame: pd.DataFrame, *, file: str, others: Mapping[str, str] | None = None) -> Report:
+    """The fills, in order of time, without those of other types and of ``others``; a repeated trade id is rejected."""
+    found = dict(others or {})
+    left_out: list[str] = []
     seen: set[str] = set()
     records: list[tuple[tuple[int, int, int], tuple[Any, ...], bool]] = []
     rejected: list[Rejected] = []
     for row in _rows(frame, file, NAMES["fills"]):
-        row.check_limit("order_type")
-        trade_id = row.text("trade_id")
+        trade_id, order_id = row.text("trade_id"), row.text("client_order_id")
         if trade_id in seen:
             rejected.append(
                 Rejected("fills", file, row.number, "trade_id", trade_id, "an execution id never used before")
             )
             continue
         seen.add(trade_id)
+        if order_id in found or row.text("order_type") != "LIMIT":
+            found.setdefault(order_id, row.text("order_type"))
+            left_out.append(order_id)
+            continue
         records.append((*_fill(row), row.cells.get("liquidity_side") == "TAKER"))
     records.sort(key=lambda record: record[0])
     taken = [row for row, (_, _, takes) in enumerate(records) if takes]
-    return Report(frame_of(FILL_COLUMNS, [record for _, record, _ in records]), tuple(rejected), taken=tuple(taken))
+    return Report(
+        frame_of(FILL_COLUMNS, [record for _, record, _ in records]),
+        tuple(rejected),
+        taken=tuple(taken),
+        others=found,
+        other_fills=tuple(left_out),
+    )
 
 
 def with_arrivals(orders: pd.DataFrame, fills: Report) -> pd.DataFrame:

@@ -32,11 +32,11 @@ _SMALL = 2**20
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 
 
-def frame_from_bytes(data: bytes, *, file: str) -> pd.DataFrame:
-    """The table in ``data``."""
+def frame_from_bytes(data: bytes, *, file: str, delimiter: str = ",") -> pd.DataFrame:
+    """The table in ``data``; ``delimiter`` is that of CSV."""
     if data[:2] == b"\x1f\x8b":
         data = gunzip(data, file=file)
-    return _parquet(data, file) if data[:4] == b"PAR1" or file.endswith(".parquet") else _csv(data, file)
+    return _parquet(data, file) if data[:4] == b"PAR1" or file.endswith(".parquet") else _csv(data, file, delimiter)
 
 
 def most_unpacked(stored: int) -> int:
@@ -89,6 +89,13 @@ def check_rows(rows: int, stored: int, file: str) -> None:
         raise InputError(file=file, field="rows", got=f"{rows} in {stored} bytes", wanted=wanted)
 
 
+def check_names(names: list[str], file: str) -> None:
+    """Refuse two columns of one name. Raises ``InputError``."""
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(file=file, field=twice, got="the column twice", wanted="one column of that name")
+
+
 def not_parquet(file: str, error: BaseException) -> InputError:
     """What to say of a file that Arrow cannot read."""
     return InputError(file=file, field="file", got=_first_line(error), wanted="a whole Parquet file")
@@ -96,10 +103,7 @@ def not_parquet(file: str, error: BaseException) -> InputError:
 
 def frame_of_arrow(table: Any, file: str) -> pd.DataFrame:
     """An Arrow table as a frame that keeps its types. Raises ``InputError``."""
-    if len(set(table.column_names)) < table.num_columns:
-        names = table.column_names
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(file=file, field=twice, got="the column twice", wanted="one column of that name")
+    check_names(table.column_names, file)
     frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
     for name in quoted_in(table.schema):
         frame[name] = pd.Series([_id_of(text) for text in frame[name]], dtype=object)
@@ -122,9 +126,9 @@ def _first_line(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
-def _csv(data: bytes, file: str) -> pd.DataFrame:
+def _csv(data: bytes, file: str, delimiter: str) -> pd.DataFrame:
     check_lines(data, file=file)
-    names, rows = _csv_rows(_text(data, file), file)
+    names, rows = _csv_rows(_text(data, file), file, delimiter)
     columns: list[Any] = [[] for _ in names] if not rows else list(zip(*rows, strict=True))
     return pd.DataFrame(
         {
@@ -142,8 +146,8 @@ def _text(data: bytes, file: str) -> str:
         raise InputError(file=file, row=row, field="text", got=f"byte {error.start}", wanted="UTF-8") from None
 
 
-def _csv_rows(text: str, file: str) -> tuple[list[str], list[list[str]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+def _csv_rows(text: str, file: str, delimiter: str) -> tuple[list[str], list[list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[list[str]] = []
     names: list[str] = []
     try:

@@ -9,7 +9,8 @@ Any of these in a folder, each as ``.parquet``, ``.csv`` or ``.csv.gz``, with on
   and a price, is an order that ended rejected; one without is no order (the documented way to skip a
   bar), and is counted in ``unjudged.skipped``.
 - ``assets`` and ``cash`` (``pf.assets()``, ``pf.cash()``): position and cash after each bar. Without
-  them the logs say both. The records know a bar by its number alone: they need these labels.
+  them the logs say both; beside them the logs are held against them. The records know a bar by its
+  number alone: they need these labels.
 
 Nothing rests: an order is there for its own bar. A bar is known by its label, its start, and lasts
 until the next one (the most common step); a fill is somewhere inside it. So an order was submitted
@@ -276,7 +277,7 @@ def _output(export: Export, folder: Path) -> Output:
         last_event_ns=export.end_of(max(export.labels)) if export.labels else None,
         files=shown,
         inputs={**{table.file: table.sha256 for table in tables}, **export.parameters.inputs},
-        rejected=tuple(repeated),
+        rejected=(*repeated, *export.contradicted()),
         read={
             **({"logs": len(export.logs)} if export.logs is not None else {}),
             **{name: len(series.table) for name, series in export.series.items()},

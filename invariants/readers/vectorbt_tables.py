@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -22,6 +22,7 @@ from invariants.readers.parameters import Parameters
 from invariants.readers.peek import columns_of
 from invariants.readers.tables import SUFFIXES
 from simcore import InputError
+from simcore.run import Rejected
 from simcore.units import INT64_MAX
 
 ORDERS = ("orders_readable", "orders_records")
@@ -74,6 +75,7 @@ SIZE_TYPES = dict(
 DIRECTIONS = {"longonly": 1, "shortonly": -1, "both": 1, "0": 1, "1": -1, "2": 1}
 FLAGS = {"true": True, "false": False, "1": True, "0": False}
 AMOUNT = 0
+_EPSILON = Decimal(float(np.finfo(np.float64).eps))
 
 
 def files_of(path: Path) -> list[Path]:
@@ -110,7 +112,7 @@ def series_of(files: Sequence[Path], name: str) -> Series | None:
     if path is None:
         return None
     table = EngineTable.read(path)
-    names = [str(column) for column in table.frame.columns]
+    names = table.names()
     if len(names) != 2:
         got = ", ".join(names[:9])
         raise InputError(file=table.file, field="columns", got=got, wanted="a label and one column: select one asset")
@@ -294,3 +296,25 @@ class Export:
             sheet.wholes("id"),
         )
         return [Attempt(*values) for values in zip(*columns, strict=True)]
+
+    def contradicted(self) -> Iterator[Rejected]:
+        """The logs whose account is not what ``assets`` or ``cash`` have after their bar, but for float noise.
+
+        Only the last log of a bar speaks of its end.
+        """
+        if self.logs is None:
+            return
+        last = {attempt.bar: at for at, attempt in enumerate(self.attempts)}
+        for name, mine in (("assets", "position_after"), ("cash", "cash_after")):
+            series = self.series.get(name)
+            if series is None:
+                continue
+            after = self.logs.floats(mine)
+            known = dict(zip(series.times, series.figures, strict=True))
+            figures = [abs(figure) for figure in series.figures]
+            noise = (3 * len(self.attempts) + 4) * _EPSILON * max(figures, default=Decimal(0))
+            for bar, at in last.items():
+                if bar in known and np.isfinite(after[at]) and abs(Decimal(after[at]) - known[bar]) > noise:
+                    wanted = f"{known[bar]}, as {series.table.file} has after the bar"
+                    names = self.logs.names[mine]
+                    yield Rejected("logs", self.logs.table.file, self.attempts[at].row, names, after[at], wanted)

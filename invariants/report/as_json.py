@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from simcore.errors import shorten
+from simcore.frames import UNJUDGED
 
 if TYPE_CHECKING:
     from invariants.auditing import Report
@@ -38,6 +39,7 @@ def report_dict(report: Report) -> dict[str, Any]:
         "instrument": {"tick_size": str(run.instrument.tick_size), "lot_size": str(run.instrument.lot_size)},
         "rows": _rows(run),
         "rejected": {"total": len(run.rejected), "rows": [_rejected(row) for row in run.rejected[:LISTED]]},
+        "unjudged": unjudged(run),
         "smells": [_smell(smell) for smell in report.smells],
         "engine": {"name": run.engine, "version": run.engine_version},
         "provenance": dict(run.provenance),
@@ -96,6 +98,12 @@ def _rows(run: Run) -> dict[str, dict[str, int]]:
         table: {"read": int(read), "judged": int(read) - lost[table], "rejected": lost[table]}
         for table, read in run.read.items()
     }
+
+
+def unjudged(run: Run) -> dict[str, str]:
+    """What a reader counted, or was told, and no law looks at."""
+    found = ((name.removeprefix(UNJUDGED), value) for name, value in run.reported.items() if name.startswith(UNJUDGED))
+    return {name: str(value) for name, value in found}
 
 
 def _rejected(row: Rejected) -> dict[str, Any]:

@@ -71,6 +71,7 @@ def _page(page: Mapping[str, Any], shown: int) -> RenderableType:
     parts += _facts("Provenance of the times", page["provenance"] if page["engine"]["name"] else {})
     parts += _facts("Rows", _rows(page["rows"]))
     parts += _facts("Rows that could not be judged", _rejected(page["rejected"]))
+    parts += _facts("Counted, and judged by no law", page["unjudged"])
     parts += _facts("Smells (statistics, never a verdict)", smell_lines(page["smells"]))
     rules = {k: v for k, v in page["rules"].items() if k != "documented"}
     parts += _facts("Rules", {k: "none" if v is None else v for k, v in rules.items()})

@@ -20,7 +20,7 @@ import numpy as np
 from invariants.laws.crossings import lacks
 from invariants.laws.ruling import NEVER, Mask, later
 from invariants.splitting.cutting import Cut, Seams
-from simcore.run import ABSENT, Fills, Ints, Orders, Positions, Run, Tops, Trades
+from simcore.run import ABSENT, EndState, Fills, Ints, Orders, Positions, Run, Tops, Trades, first_rows
 
 _Table = TypeVar("_Table", Trades, Tops, Orders, Fills, Positions)
 _Rows = Ints | slice
@@ -162,21 +162,12 @@ class Carrier:
 
     def _ids_again(self, own: slice) -> Ints:
         """The earlier orders that had the ids of own orders first."""
-        first = self._first_of_id
-        if not first:
-            return _no_rows()
-        ids = self.whole.orders.order_id[own].tolist()
-        return np.array(sorted({row for name in ids if (row := first[name]) < own.start}), dtype=np.int64)
+        first = self._first_of_id[own]
+        return np.unique(first[first < own.start])
 
     @cached_property
-    def _first_of_id(self) -> dict[Any, int]:
-        """The first order of each id; nothing where no id is used again."""
-        ids = self.whole.orders.order_id.tolist()
-        first: dict[Any, int] = {}
-        if len(set(ids)) < len(ids):
-            for row, name in enumerate(ids):
-                first.setdefault(name, row)
-        return first
+    def _first_of_id(self) -> Ints:
+        return first_rows(self.whole.orders.order_id)
 
     # fills with the trades of their time, and the orders that they name
 
@@ -225,8 +216,8 @@ class Carrier:
     @cached_property
     def _retires(self) -> Ints:
         """For each order the piece in which it was sent or, if later, in which its last fill is."""
-        orders, fills = self.whole.orders, self.whole.fills
-        sent = np.searchsorted([cut.orders for cut in self.edges[1:-1]], np.arange(len(orders)), "right")
+        fills = self.whole.fills
+        sent = np.repeat(np.arange(len(self.edges) - 1), np.diff([cut.orders for cut in self.edges]))
         filled = np.searchsorted([cut.fills for cut in self.edges[1:-1]], np.arange(len(fills)), "right")
         known = fills.order >= 0
         np.maximum.at(sent, fills.order[known], filled[known])
@@ -235,7 +226,7 @@ class Carrier:
     @cached_property
     def _an_ended_order(self) -> Ints:
         """One order of which the end is given, if any is: it says that ends are given at all."""
-        return np.flatnonzero(self.whole.orders.end != "")[:1]
+        return np.flatnonzero(self.whole.orders.end != EndState.UNKNOWN)[:1]
 
     # orders with the trades that crossed them
 
@@ -315,27 +306,32 @@ def spans_of(run: Run) -> tuple[Ints, Ints]:
     first_ns, last_ns = np.full(len(orders), _FAR), np.full(len(orders), -_FAR)
     if not lacks(run, "nominal"):
         sent = orders.submit_ns != ABSENT
-        reach = np.full(len(orders), NEVER) if rules.ttl_ns is None else later(orders.submit_ns, rules.ttl_ns)[0]
         effect = later(np.maximum(orders.cancel_ns, 0), rules.cancel_latency_ns)[0]
-        reach = np.where(orders.cancel_ns == ABSENT, reach, np.minimum(reach, effect))
-        first_ns[sent], last_ns[sent] = orders.submit_ns[sent], reach[sent]
+        reach = np.where(orders.cancel_ns == ABSENT, NEVER, effect)
+        if rules.ttl_ns is not None:
+            reach = np.minimum(reach, later(orders.submit_ns, rules.ttl_ns)[0])
+        first_ns, last_ns = np.where(sent, orders.submit_ns, first_ns), np.where(sent, reach, last_ns)
     if not lacks(run, "logged"):
         live = orders.live_ns != ABSENT
-        ended = (orders.end_ns != ABSENT) & (orders.end != "filled")
-        first_ns[live] = np.minimum(first_ns, orders.live_ns)[live]
-        last_ns[live] = np.maximum(last_ns, np.where(ended, orders.end_ns, NEVER))[live]
-    return first_ns, np.minimum(last_ns, _completed_ns(run))
+        ended = (orders.end_ns != ABSENT) & (orders.end != EndState.FILLED)
+        first_ns = np.where(live, np.minimum(first_ns, orders.live_ns), first_ns)
+        last_ns = np.where(live, np.maximum(last_ns, np.where(ended, orders.end_ns, NEVER)), last_ns)
+    filled, filled_ns = _completed(run)
+    last_ns[filled] = np.minimum(last_ns[filled], filled_ns)
+    return first_ns, last_ns
 
 
-def _completed_ns(run: Run) -> Ints:
-    """The last fill of each order that was filled completely; a very late instant for the others."""
+def _completed(run: Run) -> tuple[Ints, Ints]:
+    """The orders that were filled completely, and the last fill of each."""
     orders, fills = run.orders, run.fills
     known = fills.order >= 0
-    filled = np.zeros(len(orders), np.int64)
-    np.add.at(filled, fills.order[known], fills.size_lots[known])
-    last_ns = np.full(len(orders), ABSENT)
-    np.maximum.at(last_ns, fills.order[known], np.maximum(fills.ns, fills.ns_to)[known])
-    return np.where((filled >= orders.size_lots) & (last_ns != ABSENT), last_ns, NEVER)
+    order, place = np.unique(fills.order[known], return_inverse=True)
+    filled = np.zeros(len(order), np.int64)
+    np.add.at(filled, place, fills.size_lots[known])
+    last_ns = np.full(len(order), ABSENT)
+    np.maximum.at(last_ns, place, np.maximum(fills.ns, fills.ns_to)[known])
+    done = filled >= orders.size_lots[order]
+    return order[done], last_ns[done]
 
 
 def are_all_named(run: Run) -> bool:

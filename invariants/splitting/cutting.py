@@ -57,6 +57,7 @@ class Seams:
         self._latest = np.full(count + 1, _INT64_MIN)
         self._latest[1:] = np.maximum.accumulate(np.maximum(fills.ns, fills.ns_to))
         self._between = np.flatnonzero(self._is_between(count))
+        self._earliest_between = self._earliest[self._between]
         self._sent_ns = np.maximum.accumulate(run.orders.submit_ns)
         self._whole = not (is_cuttable(run) and _fits(run))
 
@@ -87,7 +88,7 @@ class Seams:
         ns = max(ns, _INT64_MIN)
         if ns > INT64_MAX:
             return end_of(self.run)
-        which = int(np.searchsorted(self._earliest[self._between], ns, "left"))
+        which = int(np.searchsorted(self._earliest_between, ns, "left"))
         fills = int(self._between[which])
         at_ns = max(ns, int(self._latest[fills]) + 1) if fills else ns
         return self._cut(at_ns, fills)

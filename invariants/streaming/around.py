@@ -12,7 +12,7 @@ import numpy as np
 from invariants.splitting.carrying import emptied, joined, places_of, taken
 from invariants.streaming.files import TableFile
 from invariants.streaming.planning import Plan
-from invariants.streaming.scanning import CONVERT
+from invariants.streaming.scanning import CLOCK, CONVERT
 from invariants.verdict import Finding, Judgement, Verdict
 from simcore import Run
 from simcore.run import ABSENT, Ints
@@ -21,7 +21,6 @@ NEAR_NS = 5_000_000_000
 """How far to look to both sides of what a finding speaks of."""
 
 _AT = re.compile(r" at (\d{1,19}) ns")
-_CLOCK = {"orders": "submit_ns", "tape": "ns", "quotes": "ns"}
 _FIELD = {"orders": "orders", "tape": "trades", "quotes": "tops"}
 
 
@@ -60,7 +59,7 @@ def _spans(plan: Plan, run: Run, findings: Iterable[Finding]) -> Iterator[tuple[
         wanted = np.array(sorted(rows[table]), dtype=np.int64) - 1
         for numbers, arrow in file.picked(wanted):
             columns = CONVERT[table](file.sheet_of(numbers, arrow), run.instrument)
-            for ns in getattr(columns, _CLOCK[table]).tolist():
+            for ns in getattr(columns, CLOCK[table]).tolist():
                 yield ns, ns
 
 
@@ -89,7 +88,7 @@ def _near(plan: Plan, file: TableFile, begins: Ints, ends: Ints) -> Any:
             continue
         for _, sheet in file.sheets(group):
             columns = CONVERT[file.table](sheet, plan.run.instrument)
-            ns = getattr(columns, _CLOCK[file.table])
+            ns = getattr(columns, CLOCK[file.table])
             at = np.searchsorted(begins, ns, "right") - 1
             inside = (at >= 0) & (ns <= np.append(ends, 0)[at])
             if inside.any():

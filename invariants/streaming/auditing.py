@@ -29,11 +29,11 @@ from invariants.streaming.keeping import Judged, Kept
 from invariants.streaming.naming import are_of_fills, judged_by_fills
 from invariants.streaming.planning import Brief, NotInPiecesError, Plan, different_ids, repeated, rise
 from invariants.streaming.pools import Pool, pool_of
-from invariants.streaming.scanning import hashes_in, names_in, times_in
+from invariants.streaming.scanning import OddIdsError, hashes_in, names_in, times_in
 from simcore import Rules, Run
-from simcore.frames import Sheet, fills_of, no_fills, positions_of, run_from_frames
+from simcore.frames import Sheet, fills_of, positions_of, run_from_frames
 from simcore.rules import toml_of
-from simcore.run import ABSENT, Fills, Orders, Positions, Rejected, Trades, objects
+from simcore.run import ABSENT, Fills, Orders, Positions, Rejected, Trades
 
 PIECE_ROWS = 2**17
 """Rows of the longest table in a piece."""
@@ -42,7 +42,7 @@ LONG = 2_000_000
 """Rows from which on a run is judged in pieces unasked."""
 
 STRETCH = 32
-"""Pieces that one worker judges in a row; their row groups are opened once."""
+"""The most pieces that one worker judges in a row; their row groups are opened once."""
 
 Told = Callable[[int, int], None]
 _Rows = TypeVar("_Rows", Fills, Positions)
@@ -89,7 +89,7 @@ def audit_streamed(
         brief = _brief(plan, windows, max_findings)
         kept = Kept(resume, inputs, plan.run, [cut.ns for cut in plan.cuts], max_findings)
         total = len(plan.cuts) + 1
-        todo = stretches((task for task in plan.tasks() if task.number not in kept), STRETCH)
+        todo = stretches((task for task in plan.tasks() if task.number not in kept), _fair(total - len(kept), workers))
         told(len(kept), total)
         for _, judged in pool.each(judge_stretch, ((brief, stretch, kept.folder) for stretch in todo)):
             for one in judged:
@@ -138,7 +138,7 @@ def _opened(folder: str, rules: Rules | str | Path | None) -> tuple[Run, dict[st
     tables = {table: table_file(table, name) for table, name in found.items()}
     frames = {table: tables[table].no_rows() for table in found}
     run = run_from_frames(
-        fills=frames.get("fills", no_fills()),
+        fills=frames["fills"],
         orders=frames.get("orders"),
         trades=frames.get("tape"),
         tops=frames.get("quotes"),
@@ -175,17 +175,21 @@ def _converted(file: TableFile | None, empty: _Rows, convert: Callable[[Sheet], 
 
 def _planned(pool: Pool, plan: Plan, piece_rows: int, shelf: str) -> Plan:
     ids = different_ids(plan.run.fills)
+    longest = max(plan.files.values(), key=len, default=None)
+    wanted_ns: list[int] = []
     for table, file in plan.files.items():
         groups = range(len(file.group_rows))
+        every = piece_rows if file is longest else 0
         try:
-            found = _all(pool, names_in, [(file, group, plan.run.instrument, ids) for group in groups])
+            found = _all(pool, names_in, [(file, group, plan.run.instrument, ids, every) for group in groups])
             plan.name(found, table, ids)
+            wanted_ns += [ns for names in found for ns in names.cuts_ns]
             if table == "orders" and not rise(found):
                 _all(pool, hashes_in, [(file, group, plan.dropped[table], shelf) for group in groups])
                 plan.again = repeated(file, shelf)
-        except TypeError as error:
+        except OddIdsError as error:
             raise NotInPiecesError(f"ids of the type {error}") from None
-    cuts_ns = plan.cut(_wanted_cuts(plan.files, piece_rows))
+    cuts_ns = plan.cut(wanted_ns)
     sizes = _needs_sizes(plan)
     for table, file in plan.files.items():
         jobs = [
@@ -194,6 +198,12 @@ def _planned(pool: Pool, plan: Plan, piece_rows: int, shelf: str) -> Plan:
         ]
         plan.time(_all(pool, times_in, jobs), table)
     return plan
+
+
+def _fair(pieces: int, workers: int) -> int:
+    """Pieces in a row, so that all workers come to their end together."""
+    rounds = -(-pieces // (workers * STRETCH))
+    return -(-pieces // (workers * max(rounds, 1)))
 
 
 def _all(pool: Pool, work: Callable[..., Any], jobs: Sequence[Any]) -> list[Any]:
@@ -212,19 +222,7 @@ def _give_back() -> None:
 def _needs_sizes(plan: Plan) -> bool:
     """Whether an order may be open for so long that it matters when it was filled completely."""
     orders, rules = plan.files.get("orders"), plan.run.rules
-    return orders is not None and (orders.has("live_ns") or rules.ttl_ns is None or not rules.declares("ttl_ns"))
-
-
-def _wanted_cuts(files: dict[str, TableFile], piece_rows: int) -> Iterator[int]:
-    """The instants of every so-manieth row of the longest table, but the first."""
-    longest = max(files.values(), key=len, default=None)
-    if longest is None:
-        return
-    column = "submit_ns" if longest.table == "orders" else "ns"
-    for group in range(len(longest.group_rows)):
-        for first, sheet in longest.sheets(group, [column]):
-            rows = np.arange(-first % piece_rows, len(sheet.frame), piece_rows)
-            yield from sheet.ints(column)[rows if first else rows[1:]].tolist()
+    return orders is not None and (orders.knows("live_ns") or rules.ttl_ns is None or not rules.declares("ttl_ns"))
 
 
 def _windows(plan: Plan) -> tuple[tuple[Window, str], ...]:
@@ -243,11 +241,11 @@ def _counting(plan: Plan) -> Run:
     """The run with as many trades and orders as it has, of which nothing else is known; its fills, its totals."""
     run = plan.run
     trades, orders = plan.counts.get("tape", 0), plan.counts.get("orders", 0)
-    zero, some = np.zeros(1, np.int64), objects([""])
+    zero = np.zeros(1, np.int64)
     live = np.full(1, 0 if plan.logs_live else ABSENT)
     tape = Trades(*(np.broadcast_to(zero, trades) for _ in range(6)))
     absent = np.full(1, ABSENT)
-    columns = (objects([0]), zero + 1, zero + 1, zero + 1, zero, live, absent, absent, some, zero)
+    columns = (zero, zero + 1, zero + 1, zero + 1, zero, live, absent, absent, zero.astype(np.int8), zero)
     our_orders = Orders(*(np.broadcast_to(column, orders) for column in columns))
     return replace(run, trades=tape, orders=our_orders, end_counts=dict(plan.ends))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,18 +11,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from invariants.readers.bundle import find_table
 from invariants.readers.bundle_head import TABLES
 from invariants.readers.sources import without_secrets
-from invariants.readers.tables import SUFFIXES, check_rows, frame_of_arrow, not_parquet, quoted_in
+from invariants.readers.tables import SUFFIXES, check_names, check_rows, frame_of_arrow, not_parquet, quoted_in
 from simcore import InputError
+from simcore.cells import arrow_of
 from simcore.frames import Sheet
 from simcore.rules import LARGEST_BYTES
 from simcore.run import Ints
@@ -29,20 +30,26 @@ from simcore.run import Ints
 BATCH_ROWS = 2**15
 """Rows that are decoded at a time, however long a row group is."""
 
+AHEAD = 4
+"""Batches that are decoded before they are asked for."""
+
 _BLOCK = 2**20
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class TableFile:
     """One table of a bundle: where it is, and how many rows each of its row groups has.
 
-    ``path`` is a local path or a URL. Rows are numbered from 0 here, over the whole file.
+    ``path`` is a local path or a URL. Rows are numbered from 0 here, over the whole file. Columns that are ``void`` are
+    empty.
     """
 
     table: str
     path: str
     group_rows: tuple[int, ...]
     schema: Any
+    void: frozenset[str]
 
     def __len__(self) -> int:
         return sum(self.group_rows)
@@ -56,16 +63,23 @@ class TableFile:
         """Whether there is such a column."""
         return column in self.schema.names
 
+    def knows(self, column: str) -> bool:
+        """Whether there is such a column with anything in it."""
+        return self.has(column) and column not in self.void
+
     def batches(self, group: int, columns: Sequence[str] | None = None) -> Iterator[tuple[int, Any]]:
         """The rows of a row group in pieces of at most ``BATCH_ROWS``, each with the number of its first row.
 
         Raises ``InputError``.
         """
+        yield from _ahead(self._batches(group, columns))
+
+    def _batches(self, group: int, columns: Sequence[str] | None) -> Iterator[tuple[int, Any]]:
         some = None if columns is None else [column for column in columns if self.has(column)]
         first = self.edges[group]
         try:
             for batch in _opened(self.path, self._words).iter_batches(BATCH_ROWS, row_groups=[group], columns=some):
-                batch.validate(full=True)
+                _validate(batch)
                 given = [pa.Table.from_batches([batch])]
                 begin, first = first, first + len(batch)
                 del batch
@@ -92,7 +106,7 @@ class TableFile:
             for first, table in self.batches(group):
                 here = wanted[(wanted >= first) & (wanted < first + len(table))]
                 if len(here):
-                    yield here, table.take(here - first)
+                    yield here, table.take(arrow_of(here - first))
                 if wanted[-1] < first + len(table):
                     break
 
@@ -102,7 +116,7 @@ class TableFile:
         sheet.rows = rows + 1
         return sheet
 
-    def _framed(self, table: Any) -> pd.DataFrame | Any:
+    def _framed(self, table: Any) -> Any:
         """The rows without a column ``row``: these are rows of this file. As Arrow, if Arrow has them as they are."""
         table = table.select([name for name in table.column_names if name != "row"])
         return frame_of_arrow(table, self.path) if quoted_in(table.schema) else table
@@ -112,13 +126,32 @@ class TableFile:
         """Columns of few different texts, which are read as such."""
         return tuple(name for name in ("end",) if self.has(name) and pa.types.is_string(self.schema.field(name).type))
 
-    def no_rows(self) -> pd.DataFrame:
+    def no_rows(self) -> Any:
         """Its columns without any row."""
-        return frame_of_arrow(self.schema.empty_table(), self.path).drop(columns=["row"], errors="ignore")
+        columns = [pa.nulls(0, field.type) for field in self.schema]  # an empty_table would load pandas
+        return self._framed(pa.Table.from_arrays(columns, schema=self.schema))
 
     def groups_of(self, rows: Ints) -> Ints:
         """The row group of each of these rows."""
         return np.searchsorted(np.array(self.edges[1:]), rows, "right")
+
+
+def _ahead(rows: Iterator[_T]) -> Iterator[_T]:
+    """The same, some of them made while one is used: what Arrow decodes does not wait for Python's lock."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = deque(thread.submit(next, rows, None) for _ in range(AHEAD))
+        while (one := coming.popleft().result()) is not None:
+            coming.append(thread.submit(next, rows, None))
+            given = [one]
+            del one
+            yield given.pop()
+
+
+def _validate(batch: Any) -> None:
+    """Look into what a broken file can break: texts. Any bytes are a number."""
+    for column in batch.columns:
+        if not pa.types.is_primitive(column.type) and not pa.types.is_decimal(column.type):
+            column.validate(full=True)
 
 
 def table_file(table: str, path: str) -> TableFile:
@@ -128,11 +161,19 @@ def table_file(table: str, path: str) -> TableFile:
         metadata = told.metadata
         groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
         rows = tuple(group.num_rows for group in groups)
-        stored = sum(g.column(k).total_compressed_size for g in groups for k in range(g.num_columns))
+        columns = [group.column(k) for group in groups for k in range(group.num_columns)]
     except (pa.ArrowException, OSError, ValueError) as error:
         raise not_parquet(path, error) from None
-    check_rows(sum(rows), stored, path)
-    return TableFile(table, path, rows, told.schema_arrow)
+    check_rows(sum(rows), sum(column.total_compressed_size for column in columns), path)
+    check_names(told.schema_arrow.names, path)
+    full = {column.path_in_schema for column in columns if not _is_void(column)}
+    return TableFile(table, path, rows, told.schema_arrow, frozenset(told.schema_arrow.names) - full)
+
+
+def _is_void(column: Any) -> bool:
+    """Whether a column chunk says that it has nothing but nulls."""
+    told = column.statistics
+    return bool(told is not None and told.has_null_count and told.null_count == column.num_values)
 
 
 def changed(path: str) -> InputError:

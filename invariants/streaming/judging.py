@@ -65,9 +65,9 @@ class Desk:
         columns = CONVERT[self._file.table](sheet, self._brief.run.instrument)
         place = columns.row - 1 - first
         for task in self._tasks:
-            mine = _among(place, *task.rows_in(self._file.table, first, first + count))
-            if len(mine):
-                self._waiting[task.number].append(taken(columns, mine))
+            own, more = task.rows_in(self._file.table, first, first + count)
+            if own.start < own.stop or len(more):
+                self._waiting[task.number].append(taken(columns, _among(place, own, more)))
 
 
 def _among(rows: Ints, own: slice, more: Ints) -> Ints:
@@ -111,7 +111,7 @@ def _loaded(brief: Brief, task: Task, desks: dict[str, Desk]) -> tuple[Run, list
     trades = desks["tape"].rows_of(task) if "tape" in desks else empty.trades
     tops = desks["quotes"].rows_of(task) if "quotes" in desks else empty.tops
     own = {
-        table: [int(np.searchsorted(rows.row - 1, edge)) for edge in task.own.get(table, (0, 0))]
+        table: [int(np.searchsorted(rows.row, edge + 1)) for edge in task.own.get(table, (0, 0))]
         for table, rows in (("orders", orders), ("tape", trades), ("quotes", tops))
     }
     first, end = task.own_fills

@@ -15,6 +15,7 @@ from invariants.streaming.files import TableFile
 from invariants.streaming.planning import different_ids, places_of_fills
 from invariants.streaming.scanning import CONVERT, doubtful_columns, places_in, plain_ids
 from simcore import Run
+from simcore.cells import arrow_of
 from simcore.run import Ints
 
 OF_FILLS = (
@@ -61,7 +62,7 @@ def _with_named_orders(run: Run, file: TableFile) -> Run:
             order[place[rows]] = np.arange(count, count + len(rows))
             count += len(rows)
             if len(rows):
-                found.append((rows + first, table.take(rows)))
+                found.append((rows + first, table.take(arrow_of(rows))))
     found = found or list(file.picked(np.arange(min(len(file), 1))))
     fills = replace(run.fills, order=order[places_of_fills(run.fills, ids)])
     if not found:

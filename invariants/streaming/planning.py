@@ -14,7 +14,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from invariants.laws.crossings import Window
@@ -271,17 +270,22 @@ def _check_order(table: str, told: Sequence[Times]) -> None:
 
 
 def different_ids(fills: Fills) -> Any:
-    """The different ids that fills name, as Arrow. Raises ``NotInPiecesError`` where they are of two kinds."""
-    names = pd.unique(fills.order_id)
+    """The different ids that fills name, as ``places_in`` takes them.
+
+    Raises ``NotInPiecesError`` where they are of two kinds.
+    """
+    if fills.order_id.dtype != np.object_:
+        return np.unique(fills.order_id)
     try:
-        return plain_ids(pa.array(names, None if len(names) else pa.int64()))
-    except (pa.ArrowException, TypeError, OverflowError):
+        return pa.array(dict.fromkeys(fills.order_id.tolist()), pa.large_string())
+    except (pa.ArrowException, TypeError):
         raise NotInPiecesError("the ids that fills name are integers and texts side by side") from None
 
 
 def places_of_fills(fills: Fills, ids: Any) -> Ints:
     """For each fill the place of its id among these, which are all that there are."""
-    return places_in(ids, pa.array(fills.order_id, ids.type))
+    whole = fills.order_id.dtype != np.object_
+    return places_in(ids, fills.order_id if whole else pa.array(fills.order_id, pa.large_string()))
 
 
 def rise(found: Sequence[Names]) -> bool:
@@ -300,7 +304,7 @@ def repeated(file: TableFile, shelf: str) -> Ints:
     first: dict[Any, int] = {}
     again = []
     for rows, table in file.picked(np.sort(np.concatenate(suspects))):
-        for name, row in zip(plain_ids(table.column("order_id")).to_pylist(), rows.tolist(), strict=True):
+        for name, row in zip(plain_ids(table.column("order_id")).tolist(), rows.tolist(), strict=True):
             if first.setdefault(name, row) != row:
                 again.append((row, first[name]))
     return np.array(again, dtype=np.int64).reshape(-1, 2).T

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import cached_property
 from threading import Thread
 from typing import Any, Protocol
 
@@ -48,14 +49,14 @@ class Processes:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        self._pool = self._started()
 
     def begin(self) -> None:
         """Start the processes, which takes them as long as it takes to read the fills."""
         for _ in range(self._workers):
             self._pool.submit(int)
 
-    def _started(self) -> ProcessPoolExecutor:
+    @cached_property
+    def _pool(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(self._workers, _context(), initializer=_begin)
 
     def each(self, work: Callable[..., Any], jobs: Iterable[Job]) -> Iterator[tuple[int, Any]]:
@@ -65,24 +66,35 @@ class Processes:
         running: dict[Future[Any], tuple[int, Job, int]] = {}
         while True:
             while len(running) <= self._workers and (given := again.pop() if again else next(rest, None)):
-                running[self._pool.submit(work, *given[1])] = given
+                running[self._submitted(work, given[1])] = given
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
-            lost = [running[future] for future in done if isinstance(future.exception(), BrokenProcessPool)]
+            lost = []
+            for future in done:
+                given = running.pop(future)
+                if isinstance(future.exception(), BrokenProcessPool):
+                    lost.append(given)
+                else:  # also one that was done when another worker died
+                    yield given[0], future.result()
             if lost:
-                again += _once_more([*lost, *(given for future, given in running.items() if future not in done)])
+                again += _once_more([*lost, *running.values()])
                 running = {}
                 self.close()
-                self._pool = self._started()
-                continue
-            for future in done:
-                number, _, _ = running.pop(future)
-                yield number, future.result()
+
+    def _submitted(self, work: Callable[..., Any], job: Job) -> Future[Any]:
+        """The job's answer to come; where the workers died while there was nothing to do, that they did."""
+        try:
+            return self._pool.submit(work, *job)
+        except BrokenProcessPool as error:
+            dead = Future[Any]()
+            dead.set_exception(error)
+            return dead
 
     def close(self) -> None:
-        """End the processes."""
-        self._pool.shutdown(cancel_futures=True)
+        """End the processes, if there are any; the next job starts others."""
+        if "_pool" in vars(self):
+            vars(self).pop("_pool").shutdown(cancel_futures=True)
 
 
 class Cluster:

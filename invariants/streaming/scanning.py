@@ -7,7 +7,6 @@ the cuts stand in each table, and which orders are open across them.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -15,25 +14,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from invariants.readers.tables import frame_of_arrow
-from invariants.splitting.carrying import as_range, spans_of, taken
+from invariants.splitting.carrying import as_range, places_of, spans_of, taken
 from invariants.streaming.files import TableFile
 from simcore import Instrument, Run
+from simcore import pandas_later as pd
+from simcore.cells import numpy_of
 from simcore.frames import Sheet, orders_of, tops_of, trades_of
 from simcore.grid import Step
-from simcore.run import ABSENT, Ints, Orders, Rejected, objects
+from simcore.run import ABSENT, EndState, Ints, Orders, Rejected, counted, objects
 
 CONVERT: dict[str, Any] = {"orders": orders_of, "tape": trades_of, "quotes": tops_of}
 """How each table becomes the columns of a run."""
+
+CLOCK = {"orders": "submit_ns", "tape": "ns", "quotes": "ns"}
+"""The column by which each table stands in order."""
 
 PRICES = {"orders": ("price",), "tape": ("price",), "quotes": ("bid", "ask")}
 SIZES = {"orders": ("size",), "tape": ("size",), "quotes": ("bid_size", "ask_size")}
 
 _HUGE = 2**62
+
+
+class OddIdsError(Exception):
+    """Ids of a kind that cannot be looked up in columns; the argument names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,49 +49,69 @@ class Names:
 
     ``rejected``: rows that no column can hold. ``named``: which of the ids of the fills the orders
     have, ``row`` their first rows. ``rising``: the first and the last id, where ids are integers that rise.
+    ``cuts_ns``: the instants of every so-manieth row.
     """
 
     rejected: tuple[Rejected, ...] = ()
     named: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     row: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     rising: tuple[int, int] | None = None
+    cuts_ns: tuple[int, ...] = ()
 
 
-def names_in(file: TableFile, group: int, instrument: Instrument, ids: Any) -> list[Names]:
-    """Look at a row group for the first time; ``ids`` are the different ids that fills name, as Arrow."""
+def names_in(file: TableFile, group: int, instrument: Instrument, ids: Any, piece_rows: int) -> list[Names]:
+    """Look at a row group for the first time.
+
+    ``ids`` are the different ids that fills name. The run is to be cut at every ``piece_rows``-th row, if at any.
+    """
     doubtful = doubtful_columns(file, instrument)
-    if file.table != "orders" and not doubtful:
+    columns = [column for column, _ in doubtful]
+    columns += ["order_id"] if file.table == "orders" else []
+    columns += [CLOCK[file.table]] if piece_rows else []
+    if not columns:
         return []
-    columns = [*(column for column, _ in doubtful), *(["order_id"] if file.table == "orders" else [])]
-    return [_named(file, first, table, doubtful, ids) for first, table in file.batches(group, columns)]
+    return [_named(file, first, table, doubtful, ids, piece_rows) for first, table in file.batches(group, columns)]
 
 
-def _named(file: TableFile, first: int, table: Any, doubtful: Sequence[tuple[str, Step]], ids: Any) -> Names:
+def _named(
+    file: TableFile, first: int, table: Any, doubtful: Sequence[tuple[str, Step]], ids: Any, piece_rows: int
+) -> Names:
     lost = _rejected(file, first, table, doubtful)
+    cuts_ns: tuple[int, ...] = ()
+    if piece_rows:
+        rows = np.arange(-first % piece_rows if first else piece_rows, len(table), piece_rows)
+        sheet = Sheet(table, file.table, file.path, skipped=first)
+        cuts_ns = tuple(sheet.ints(CLOCK[file.table])[rows].tolist())
     if file.table != "orders":
-        return Names(lost)
+        return Names(lost, cuts_ns=cuts_ns)
     column = plain_ids(table.column("order_id"))
     keep = np.ones(len(column), np.bool_)
     keep[[row.row - 1 - first for row in lost]] = False
     place = places_in(ids, column)
     where = np.flatnonzero((place >= 0) & keep)
     named, at = np.unique(place[where], return_index=True)
-    return Names(lost, named.astype(np.int64), where[at] + first, _rising(column, keep))
+    ends = _rising(column[keep]) if isinstance(column, np.ndarray) else None
+    return Names(lost, named.astype(np.int64), where[at] + first, ends, cuts_ns)
 
 
 def places_in(ids: Any, column: Any) -> Ints:
-    """For each id of a column its place among the different ``ids``, -1 where it is none of them; all as Arrow."""
-    if column.type != ids.type:
+    """For each id of a column its place among the different ``ids``, -1 where it is none of them.
+
+    Both are as ``plain_ids`` has them; integers among ``ids`` rise.
+    """
+    if isinstance(column, np.ndarray) != isinstance(ids, np.ndarray):
         return np.full(len(column), -1)
-    near, places = ids, None
-    if pa.types.is_int64(ids.type) and len(column):
-        # ids mostly rise: few of those of a whole run can be here, and a small table is looked up faster
-        ends = pc.min_max(column)
-        low, high = (ends[end].as_py() for end in ("min", "max"))
-        places = np.flatnonzero((ids.to_numpy() >= low) & (ids.to_numpy() <= high)) if low is not None else None
-        near = ids if places is None else ids.take(places)
-    found = np.asarray(pc.index_in(column, value_set=near).fill_null(-1).to_numpy(), dtype=np.int64)
-    return found if places is None else np.append(places, -1)[found]
+    if not isinstance(column, np.ndarray):
+        return np.asarray(pc.index_in(column, value_set=ids).fill_null(-1), dtype=np.int64)
+    if _rising(column) is None:
+        return places_of(ids, column)
+    # few of the ids of a whole run are here: those are looked for, not all that is here
+    low, high = np.searchsorted(ids, column[0], "left"), np.searchsorted(ids, column[-1], "right")
+    at = np.searchsorted(column, ids[low:high])
+    true = column[at] == ids[low:high]
+    found = np.full(len(column), -1)
+    found[at[true]] = np.arange(low, high)[true]
+    return found
 
 
 def hashes_in(file: TableFile, group: int, dropped: Ints, shelf: str) -> None:
@@ -93,7 +120,7 @@ def hashes_in(file: TableFile, group: int, dropped: Ints, shelf: str) -> None:
     for first, table in file.batches(group, ["order_id"]):
         column = plain_ids(table.column(0))
         kept = np.setdiff1d(np.arange(len(column)), dropped - first)
-        hashes = pd.util.hash_array(column.to_numpy(zero_copy_only=False), categorize=False)
+        hashes = pd.util.hash_array(np.asarray(column), categorize=False)
         found.append(np.stack((hashes[kept], (kept + first).astype(np.uint64))))
     np.save(hashes_at(shelf, group), np.concatenate([np.empty((2, 0), np.uint64), *found], axis=1))
 
@@ -104,23 +131,24 @@ def hashes_at(shelf: str, group: int) -> Path:
 
 
 def plain_ids(column: Any) -> Any:
-    """Ids as one Arrow array of int64 or text; raises ``TypeError`` for ids of another kind."""
+    """Ids as one column of int64 or one Arrow array of text; raises ``OddIdsError`` for ids of another kind.
+
+    A missing integer is any one: an order without id is refused when it is judged.
+    """
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     kind = array.type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if pa.types.is_integer(kind) and not pa.types.is_uint64(kind):
-        return array.cast(pa.int64())
+        return numpy_of(array.cast(pa.int64()))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return array.cast(pa.large_string())
-    raise TypeError(str(kind))
+    raise OddIdsError(str(kind))
 
 
-def _rising(ids: Any, keep: Any) -> tuple[int, int] | None:
-    if not pa.types.is_int64(ids.type) or ids.null_count:
-        return None
-    values = ids.to_numpy()[keep]
-    return (int(values[0]), int(values[-1])) if len(values) and bool((values[1:] > values[:-1]).all()) else None
+def _rising(ids: Ints) -> tuple[int, int] | None:
+    """The first and the last id, where they rise."""
+    return (int(ids[0]), int(ids[-1])) if len(ids) and bool((ids[1:] > ids[:-1]).all()) else None
 
 
 def doubtful_columns(file: TableFile, instrument: Instrument) -> list[tuple[str, Step]]:
@@ -268,7 +296,7 @@ def _orders_times(sheet: Sheet, first: int, kept: Ints, run: Run, cuts_ns: Ints)
     fills = taken(run.fills, here)
     place = np.searchsorted(kept, fills.order - first)
     mine = replace(run, orders=orders, fills=replace(fills, order=place))
-    ended, live = np.flatnonzero(orders.end != "")[:1], np.flatnonzero(orders.live_ns != ABSENT)[:1]
+    ended, live = np.flatnonzero(orders.end != EndState.UNKNOWN)[:1], np.flatnonzero(orders.live_ns != ABSENT)[:1]
     event_ns = max(int(column.max()) for column in (submit_ns, orders.cancel_ns, orders.end_ns))
     return Times(
         first, end, count, _is_ordered(submit_ns), at, int(submit_ns[0]), int(submit_ns[-1]), event_ns,
@@ -276,7 +304,7 @@ def _orders_times(sheet: Sheet, first: int, kept: Ints, run: Run, cuts_ns: Ints)
         ended=int(kept[ended[0]] + first) if len(ended) else -1,
         live=int(kept[live[0]] + first) if len(live) else -1,
         submit_ns=submit_ns[place],
-        ends=Counter(orders.end.tolist()),
+        ends=counted(orders.end),
     )  # fmt: skip
 
 

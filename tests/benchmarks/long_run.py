@@ -27,7 +27,7 @@ from invariants.demo.maker import Maker, run_maker
 from invariants.readers.bundle_writer import head_dict, tables_of
 from invariants.splitting.carrying import joined
 from simcore import Rules
-from simcore.run import ABSENT, Orders, Run, objects
+from simcore.run import ABSENT, EndState, Orders, Run, counted, objects
 
 DAY_NS = 86_460_000_000_000
 """A day, and a minute in which it comes to rest."""
@@ -61,7 +61,7 @@ def _at_rest(run: Run) -> Run:
         trades=_more(run.trades, ns=fill_ns, price_ticks=price, size_lots=size, aggressor=-side, seq=seq, row=seq + 1),
         orders=_more(
             run.orders, order_id=name, side=side, price_ticks=price, size_lots=size, submit_ns=sent_ns,
-            live_ns=ABSENT, cancel_ns=ABSENT, end_ns=fill_ns, end="filled", row=order + 1,
+            live_ns=ABSENT, cancel_ns=ABSENT, end_ns=fill_ns, end=EndState.FILLED, row=order + 1,
         ),
         fills=_more(
             run.fills, ns=fill_ns, ns_to=fill_ns, order=order, order_id=name, side=side, price_ticks=price,
@@ -76,18 +76,19 @@ def _more(table: Any, **cells: Any) -> Any:
     changed = {}
     for field in fields(table):
         column = getattr(table, field.name)
-        cell = objects([cells[field.name]]) if column.dtype == object else np.array([cells[field.name]])
-        changed[field.name] = np.concatenate((column, cell))
+        cell = cells[field.name]
+        more = objects([cell]) if column.dtype == object else np.array([cell], column.dtype)
+        changed[field.name] = np.concatenate((column, more))
     return type(table)(**changed)
 
 
 def _with_quiet_orders(run: Run) -> Run:
     """The run and as many orders more as the origin's day has, half as high and twice as high as the market."""
     missing = ORDERS_A_DAY - len(run.orders)
-    pattern = np.resize(np.flatnonzero(run.orders.end == "cancelled"), missing)
+    pattern = np.resize(np.flatnonzero(run.orders.end == EndState.CANCELLED), missing)
     quiet = Orders(**{f.name: getattr(run.orders, f.name)[pattern] for f in fields(Orders)})
     far = np.where(quiet.side > 0, quiet.price_ticks // 2, quiet.price_ticks * 2)
-    quiet = replace(quiet, price_ticks=far, order_id=np.arange(10**9 + 1, 10**9 + 1 + missing).astype(object))
+    quiet = replace(quiet, price_ticks=far, order_id=np.arange(10**9 + 1, 10**9 + 1 + missing))
     both = joined([run.orders, quiet])
     by_time = np.argsort(both.submit_ns, kind="stable")
     place = np.empty_like(by_time)
@@ -97,14 +98,14 @@ def _with_quiet_orders(run: Run) -> Run:
     order = place[run.fills.order]
     return replace(
         run,
-        orders=replace(orders, order_id=names.astype(object), row=names),
-        fills=replace(run.fills, order=order, order_id=names[order].astype(object)),
+        orders=replace(orders, order_id=names, row=names),
+        fills=replace(run.fills, order=order, order_id=names[order]),
     )
 
 
 def _told(run: Run) -> Run:
     """The run with the counts of its rows; what hangs on money is left out."""
-    ends, fills = run.orders.end, run.fills
+    ends, fills = counted(run.orders.end), run.fills
     counts = {
         "fills": len(fills),
         "buys": int((fills.side > 0).sum()),
@@ -112,7 +113,7 @@ def _told(run: Run) -> Run:
         "submits": len(run.orders),
         "cancels": int((run.orders.cancel_ns != ABSENT).sum()),
         "trades": len(run.trades),
-        **{f"orders_{word}": int((ends == word).sum()) for word in ("filled", "cancelled", "expired", "open")},
+        **{f"orders_{word}": ends.get(word, 0) for word in ("filled", "cancelled", "expired", "open")},
     }
     counts["markers"] = counts["submits"] + counts["cancels"] + counts["fills"]
     turnover = run.instrument.size(int(fills.size_lots.sum()))

@@ -234,6 +234,7 @@ def _facts(page: Mapping[str, Any]) -> str:
         ("Provenance", "How the times of orders are known", list(page["provenance"].items())),
         ("Rows", "Every row read is judged or rejected", [(name, _rows(n)) for name, n in page["rows"].items()]),
         ("Rejected rows", f"{len(rejected):,} of {total:,} rows that could not be judged", rejected),
+        ("Not judged", "Counted, and judged by no law", list(page["unjudged"].items())),
         ("Versions", "What judged", list(page["versions"].items())),
     )  # fmt: skip
     body = "".join(f"<h3>{title}</h3>{facts(caption, lines)}" for title, caption, lines in parts if lines)

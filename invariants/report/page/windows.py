@@ -19,7 +19,7 @@ from invariants.laws.ruling import NEVER, Mask, running_from_zero, side_word
 from invariants.report.page.lives import Lives, lives_of
 from invariants.report.page.text import label
 from invariants.verdict import Finding
-from simcore.run import ABSENT, Ints, Objects, Run
+from simcore.run import ABSENT, EndState, Ints, Objects, Run, id_at
 
 DRAWN = 300
 """Trades, and tops of book, in one window; of more, those nearest to the finding."""
@@ -123,7 +123,7 @@ class Windows:
                 "ns": _steps(fills.ns[filled.rows]),
                 "lasts": _exact((fills.ns_to - fills.ns)[filled.rows].tolist()),
                 **_columns(fills, filled.rows, "side", "price_ticks", "size_lots", "row"),
-                "id": [label(fills.order_id[k]) for k in filled.rows.tolist()],
+                "id": [label(id_at(fills, k)) for k in filled.rows.tolist()],
                 "order": [place.get(int(fills.order[k]), -1) for k in filled.rows.tolist()],
                 "fee": [_fee(run, fills.fee[k]) for k in filled.rows.tolist()],
                 "position": _exact([int(self._position[k + 1]) for k in filled.places.tolist()]),
@@ -241,14 +241,14 @@ class Windows:
         orders, life = self.run.orders, self._life
         times = (orders.submit_ns, orders.live_ns, orders.cancel_ns, orders.end_ns)
         return [
-            label(orders.order_id[i]),
+            label(id_at(orders, i)),
             side_word(int(orders.side[i])),
             *_exact([int(orders.price_ticks[i]), int(orders.size_lots[i])]),
             *(None if column[i] == ABSENT else str(column[i]) for column in times),
             *(None if column[i] == ABSENT else str(column[i]) for column in (life.sent_ns, life.start_ns)),
             None if life.stop_ns[i] == NEVER else str(life.stop_ns[i]),
             life.why[i],
-            label(orders.end[i]),
+            label(EndState(orders.end[i]).word),
             int(orders.row[i]),
         ]
 

@@ -1,0 +1,59 @@
+"""Workers of an audit that die: nothing that they did, or had to do, is lost or done twice."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from concurrent.futures import wait
+from pathlib import Path
+
+import pytest
+
+from invariants.streaming import pools
+from simcore import InputError
+
+
+def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
+    fatal = tmp_path / "fatal"
+    fatal.touch()
+    with pools.pool_of(2, None) as pool:
+        done = dict(pool.each(_dies_once, [(number, str(fatal)) for number in range(12)]))
+    assert done == {number: number for number in range(12)}
+    assert not fatal.exists()
+
+
+def test_what_was_done_when_a_worker_died_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The death of one worker and the answer of another are heard of in one moment."""
+    fatal = tmp_path / "fatal"
+    fatal.touch()
+    monkeypatch.setattr(pools, "wait", lambda running, return_when: wait(running))  # noqa: ARG005 - all of them
+    with pools.pool_of(2, None) as pool:
+        done = dict(pool.each(_dies_once, [(number, str(fatal)) for number in range(12)]))
+    assert done == {number: number for number in range(12)}
+
+
+def test_workers_that_die_while_there_is_nothing_to_do_are_replaced() -> None:
+    with pools.pool_of(2, None) as pool:
+        assert dict(pool.each(_same, [(1,)])) == {0: 1}
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        time.sleep(0.2)  # until the pool knows
+        assert dict(pool.each(_same, [(number,) for number in range(9)])) == {number: number for number in range(9)}
+
+
+def _same(number: int) -> int:
+    return number
+
+
+def test_a_job_that_kills_every_worker_is_named() -> None:
+    with pools.pool_of(2, None) as pool, pytest.raises(InputError, match="a worker that died 2 times"):
+        list(pool.each(os._exit, [(1,)]))
+
+
+def _dies_once(number: int, fatal: str) -> int:
+    if number == 5 and Path(fatal).exists():
+        Path(fatal).unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number

@@ -317,3 +317,20 @@ def test_relation_survives_the_edges(relation: Relation, edge: str) -> None:
 @pytest.mark.parametrize("answer", [None, "fill", 5, (1, 2)])
 def test_relation_survives_what_is_no_fill(relation: Relation, answer: Any) -> None:
     relation.check(lambda _: [answer], scenario(PLAIN))
+
+
+@pytest.mark.parametrize("hours", [0, 15, 5])
+def test_a_day_that_ends_somewhere_is_no_reason_to_forget_orders(hours: int) -> None:
+    """Midnight in UTC, in Tokyo, and in New York in winter."""
+    hour_ns = 3_600_000_000_000
+
+    def day_of(ns: int) -> int:
+        return (ns - hours * hour_ns) // (24 * hour_ns)
+
+    def ends_the_day(given_scenario: Scenario) -> list[Fill]:
+        sent = {a.order_id: a.ns for a in given_scenario.actions if isinstance(a, Submit)}
+        return [fill for fill in simulate(given_scenario) if day_of(fill.ns) == day_of(sent[fill.order_id])]
+
+    found = relation_named("time_shift").check(ends_the_day, scenario(PLAIN, **plain_rules(latency_ns=250).to_dict()))
+    assert found.difference is not None
+    assert "missing" in found.difference

@@ -151,7 +151,7 @@ def test_huge_sizes_still_make_a_valid_scenario() -> None:
     """A crowd of the largest orders, one sweep across them, and its twins: the sum must stay inside int64."""
     crowd = next(op for op, method in enumerate(_operations()) if method is World.crowd)
     twin = next(op for op, method in enumerate(_operations()) if method is World.twin)
-    world = World(LARGEST, bytes([0, 0, 7, 0]), Supports(), 40)
+    world = World(LARGEST, bytes([0, 0, 7, 0, 0, 0, 0]), Supports(), 40)
     for _ in range(3):
         world.grow(Gene(op=crowd, target=0, when=0, price=0, size=10, side=0, more=10, extra=0))
     world.grow(Gene(op=crowd, target=0, when=0, price=0, size=10 + 3 * 8 + 3, side=0, more=10, extra=0))
@@ -169,7 +169,7 @@ def _operations() -> tuple[Any, ...]:
 @settings(max_examples=150, **QUIET)
 @given(st.binary(min_size=HEADER - 2, max_size=HEADER - 2), st.lists(GENES, min_size=12, max_size=12))
 def test_worlds_of_huge_units_are_valid(header: bytes, genes: list[Gene]) -> None:
-    world = World(LARGEST, bytes([header[0], header[1], 7, 0]), Supports(), 40)
+    world = World(LARGEST, bytes([header[0], header[1], 7, 0, 0, 0, 0]), Supports(), 40)
     for gene in genes:
         world.grow(gene)
     assert isinstance(world.scenario(), Scenario)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from hashlib import sha256
 from itertools import count
 
+import numpy as np
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
@@ -32,12 +34,30 @@ def search(
 
     ``deadline`` is on the clock of ``time.monotonic``. The same ``entropy`` draws the same scenarios.
     """
+    is_over = _with_chance(is_over, _number(entropy))
     left = examples
     for chunk in count():
         size = CHUNK if left is None else min(CHUNK, left)
         if size == 0 or not _draw(scenarios, is_over, size, deadline, _number(f"{entropy}/{chunk}")):
             return
         left = None if left is None else left - size
+
+
+def _with_chance(is_over: Callable[[Scenario], bool], number: int) -> Callable[[Scenario], bool]:
+    """``is_over`` with other random numbers for each scenario, the same ones in each search.
+
+    Hypothesis seeds them alike before each: a simulator that does something once in a thousand draws would never
+    do it, and be called repeatable.
+    """
+    seeds = count(number % 2**31)
+
+    def asks(scenario: Scenario) -> bool:
+        chance = next(seeds)
+        random.seed(chance)
+        np.random.seed(chance)  # noqa: NPY002 - whoever uses the global generator is meant
+        return is_over(scenario)
+
+    return asks
 
 
 def _draw(

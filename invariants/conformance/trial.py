@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -39,6 +39,12 @@ FRESH = 50
 THOROUGH = {"equals_reference": 10}
 """How many times the examples a test gets: the complete check is cheap, and sees what is rare."""
 
+LONGEST = {"equals_reference": 800}
+"""How many events a scenario may have now and then: what goes wrong after many is seen by the complete check."""
+
+MOST_COUNTED = 64
+"""Events of a scenario up to which it is counted what it exercises: each is held against each order."""
+
 MINIMISE_SECONDS = 30.0
 
 PROVES = Callable[[Scenario], bool]
@@ -71,7 +77,7 @@ class Trial:
         failed: list[SimulatorFailed] = []
 
         def is_over(scenario: Scenario) -> bool:
-            tally.count(features(scenario))
+            tally.count(_seen_in(scenario))
             failure = self._failure(scenario)
             tally.exercised += failure is None
             tally.judged += failure is None
@@ -90,7 +96,7 @@ class Trial:
         broken: list[Scenario] = []
 
         def is_over(scenario: Scenario) -> bool:
-            tally.count(features(scenario))
+            tally.count(_seen_in(scenario))
             got = self._answer(scenario, tally)
             if got is not None and tally.add(law.judge(Run.from_scenario(scenario, got))):
                 broken.append(scenario)
@@ -109,7 +115,7 @@ class Trial:
         asked: list[Scenario] = []
 
         def is_over(scenario: Scenario) -> bool:
-            tally.count(features(scenario))
+            tally.count(_seen_in(scenario))
             asked.append(scenario)
             if self._compare(relation, scenario, tally):
                 broken.append(scenario)
@@ -157,15 +163,16 @@ class Trial:
         court = self._court
         examples = None if court.max_time is not None else court.examples * THOROUGH.get(tally.name, 1)
         entropy = f"{court.seed}/{tally.name}"
-        search(self._scenarios(narrow), is_over, examples=examples, deadline=self._deadline, entropy=entropy)
+        drawn = self._scenarios(narrow, longest=LONGEST.get(tally.name, 0))
+        search(drawn, is_over, examples=examples, deadline=self._deadline, entropy=entropy)
 
-    def _scenarios(self, narrow: Callable[[Rules], Rules] | None) -> SearchStrategy[Scenario]:
+    def _scenarios(self, narrow: Callable[[Rules], Rules] | None, *, longest: int) -> SearchStrategy[Scenario]:
         """Scenarios inside what the simulator declares; where it declares no rules, where ``narrow`` says."""
         court = self._court
         if court.rules is not None:
-            return scenarios(rules=court.rules, supports=court.supports)
+            return scenarios(rules=court.rules, supports=court.supports, longest=longest)
         rules = any_rules() if narrow is None else any_rules().map(narrow)
-        return scenarios(rules=rules.map(court.supports.within), supports=court.supports)
+        return scenarios(rules=rules.map(court.supports.within), supports=court.supports, longest=longest)
 
     def _failure(self, scenario: Scenario) -> SimulatorFailed | None:
         try:
@@ -311,6 +318,11 @@ class Trial:
 def laws_every(k: int) -> int:
     """Of the exhaustive scenarios up to ``k`` events, every so-many-th is judged by the laws too."""
     return {4: 32}.get(k, 1 if k < 4 else 1000)
+
+
+def _seen_in(scenario: Scenario) -> Collection[str]:
+    """The features that are counted."""
+    return features(scenario) if len(scenario.tape) + len(scenario.actions) <= MOST_COUNTED else ()
 
 
 def _is_same(got: list[Any], expected: list[Any]) -> bool:

@@ -8,14 +8,18 @@ import numpy as np
 
 from invariants.laws.ruling import Claim, Ruling, nothing, rule_on, running_from_zero, running_sum, then_fill
 from invariants.laws.totals import reported_figure
-from simcore.run import Run
+from simcore.run import ABSENT, Ints, Run
+
+_MOST_AT_ONCE = 10
+"""Fills of one instant that are put in every order."""
 
 
 def position_stays_within_cap(run: Run) -> Ruling:
     """Why: the cap is the risk that was agreed to; one lot beyond it is a breach, not a rounding.
 
     Fails: after a fill the position is beyond the cap, and not nearer zero on the same side.
-    Passes: exactly at the cap; or on the way back from a position that was beyond it.
+    Passes: exactly at the cap; or on the way back from a position that was beyond it. Fills of one instant
+    may be listed in any order: one in which none of them breaks the cap is enough.
     Unknown: no fills, or the cap undeclared.
     Source: scrtlabs/catalyst#243, Lumiwealth/lumibot#439, nautechsystems/nautilus_trader RELEASES 1.191.0.
     """
@@ -27,6 +31,9 @@ def position_stays_within_cap(run: Run) -> Ruling:
     within = np.abs(after) <= cap_lots
     nearer = (np.abs(after) < np.abs(before)) & (np.sign(after) == np.sign(before))
     broken = ~(within | nearer).astype(np.bool_)
+    for first, last in _instants(run, np.flatnonzero(broken)):
+        if _some_order_keeps(run, first, last, int(before[first]), cap_lots):
+            broken[first:last] = False
 
     def tell(row: int) -> Claim:
         story = (
@@ -36,6 +43,48 @@ def position_stays_within_cap(run: Run) -> Ruling:
         return Claim("position_lots", int(after[row]), f"within {cap_lots}", f"before it {before[row]}", story)
 
     return rule_on("fills", np.arange(len(run.fills)), broken, tell)
+
+
+def _instants(run: Run, rows: Ints) -> Iterator[tuple[int, int]]:
+    """The instants of exactly known time that these fills belong to: where each begins in the list, and ends."""
+    fills, end = run.fills, 0
+    for row in rows.tolist():
+        if row < end or fills.ns[row] != fills.ns_to[row]:
+            continue
+        first, end = row, row + 1
+        while first and fills.ns[first - 1] == fills.ns_to[first - 1] == fills.ns[row]:
+            first -= 1
+        while end < len(fills) and fills.ns[end] == fills.ns_to[end] == fills.ns[row]:
+            end += 1
+        yield first, end
+
+
+def _some_order_keeps(run: Run, first: int, last: int, before_lots: int, cap_lots: int) -> bool:
+    """Whether the fills from ``first`` to before ``last`` can have happened in an order that keeps the cap.
+
+    Where the fills name their trades, the tape says which came first.
+    """
+    signed = (run.fills.side[first:last] * run.fills.size_lots[first:last]).tolist()
+    if last - first > _MOST_AT_ONCE or min(signed) > 0 or max(signed) < 0:
+        return False  # fills of one side come to the same end in any order
+    seq = run.fills.trade_seq[first:last].tolist()
+    is_known = ABSENT not in seq
+    reached = {0}
+    for _ in signed:
+        reached = {
+            done | 1 << k
+            for done in reached
+            for k, lots in enumerate(signed)
+            if not done >> k & 1
+            and not (is_known and any(seq[i] < seq[k] and not done >> i & 1 for i in range(len(seq))))
+            and _is_allowed(before_lots + sum(x for i, x in enumerate(signed) if done >> i & 1), lots, cap_lots)
+        }
+    return bool(reached)
+
+
+def _is_allowed(before_lots: int, lots: int, cap_lots: int) -> bool:
+    after_lots = before_lots + lots
+    return abs(after_lots) <= cap_lots or (abs(after_lots) < abs(before_lots) and after_lots * before_lots > 0)
 
 
 def position_sums_fills(run: Run) -> Iterator[Ruling]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache, partial
 from io import BufferedReader
@@ -82,6 +82,15 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.ns)
+
+    def named(self, orders: Ints) -> Columns:
+        """The same markers with the ids of these orders, each called after the line of its submit; -1: of no order."""
+        lines = np.flatnonzero(self.kind == KINDS.index("submit")) + 1
+        none = np.flatnonzero(orders < 0)
+        names = [*(f"line {n}" for n in lines.tolist()), *(f"line {n}, unmatched" for n in (none + 1).tolist())]
+        ids = orders.copy()
+        ids[none] = len(lines) + np.arange(len(none))
+        return replace(self, id=ids, names=np.array(names, np.object_))
 
     def ids(self, at: Ints) -> Objects:
         """The ids of the markers at these places."""

@@ -15,6 +15,10 @@ decides nothing: a law judges it. A fill that fits no submit stays a fill, of an
 cancel that fits none is a rejected row. A cancel whose reason speaks of ttl or expiry is the end of
 the order, not a request.
 
+Where several orders of one side and price can be meant, that is only a guess. Then the markers are read in
+a way in which the run keeps to its rules, if there is one (``matching_worlds``). If it cannot be told
+whether there is one, nobody knows which orders filled: the run is its fills.
+
 How an order ended is derived from its markers, and where they are silent from the declared ttl.
 """
 
@@ -29,10 +33,12 @@ import numpy as np
 
 from invariants.readers.backtest import Backtest, read_backtest
 from invariants.readers.marker_columns import Columns, Value, read_columns
-from invariants.readers.marker_lines import Marker, read_lines
-from invariants.readers.matching import Book
+from invariants.readers.marker_lines import KINDS, Marker, read_lines
+from invariants.readers.matching import Book, is_expiry
 from invariants.readers.matching_columns import match
-from invariants.readers.matching_levels import CANCEL
+from invariants.readers.matching_levels import CANCEL, SUBMIT, contested
+from invariants.readers.matching_settled import Found, settled
+from invariants.readers.matching_worlds import Told
 from invariants.readers.tape import Tape, read_tape, with_tape
 from simcore import InputError, Instrument, Rules, Run
 from simcore.frames import Sheet, fills_of, orders_of, provenance_of, reported_of
@@ -72,13 +78,13 @@ def read_markers(
         return grid, _rules(rules, backtest, grid)
 
     plain = read_columns(file)
-    run = None if plain is None else _run_of_columns(plain, file, backtest, *declared(plain.prices, plain.sizes))
-    if run is None:
+    found = None if plain is None else _found_by_columns(plain, file, backtest, *declared(plain.prices, plain.sizes))
+    if found is None:
         digest, markers = read_lines(file)
         prices, sizes = (m.price for m in markers), (m.size for m in markers)
-        run = _run_of_lines(markers, file, backtest, *declared(prices, sizes))
-        run = replace(run, inputs=_inputs(digest, file, backtest))
-    return run if tape is None else with_tape(run, tape)
+        found = _found_by_lines(markers, file, backtest, *declared(prices, sizes))
+        found = replace(found, run=replace(found.run, inputs=_inputs(digest, file, backtest)))
+    return settled(found if tape is None else replace(found, run=with_tape(found.run, tape)))
 
 
 def _file(path: Path) -> Path:
@@ -127,7 +133,7 @@ def _decimals(values: Iterable[Value]) -> int:
     return most
 
 
-def _run_of_columns(told: Columns, path: Path, backtest: Backtest, grid: Instrument, rules: Rules) -> Run | None:
+def _found_by_columns(told: Columns, path: Path, backtest: Backtest, grid: Instrument, rules: Rules) -> Found | None:
     """The run of plain markers; None where some price or size, or what a marker means, takes a closer look."""
     ticks = _steps(told.prices, Step.of(grid.tick_size, "tick_size"))
     lots = _steps(told.sizes, Step.of(grid.lot_size, "lot_size"))
@@ -140,7 +146,19 @@ def _run_of_columns(told: Columns, path: Path, backtest: Backtest, grid: Instrum
     unmatched = ((at + 1, int(told.side[at]), told.prices[told.price[at]]) for at in matched.unmatched.tolist())
     cancels = int(np.count_nonzero(told.kind == CANCEL))
     run = _run(matched.orders, matched.fills, unmatched, cancels, matched.guessed, path, backtest, grid, rules)
-    return replace(run, inputs=_inputs(told.sha256, path, backtest))
+    run = replace(run, inputs=_inputs(told.sha256, path, backtest))
+    if matched.contested is None:
+        return Found(run)
+
+    def again(orders: Ints) -> Run:
+        other = _found_by_columns(told.named(orders), path, backtest, grid, rules)
+        assert other is not None, "ids are plainer than none"
+        return other.run
+
+    kind, side = told.kind.astype(np.int64), told.side.astype(np.int64)
+    columns = told.ns, kind, side, ticks[told.price], lots[told.size], told.is_expiry, matched.contested
+    guess = np.where(kind == SUBMIT, np.cumsum(kind == SUBMIT) - 1, matched.found)
+    return Found(run, Told(*columns, guess), again)
 
 
 def _steps(values: list[Value], step: Step) -> Ints | None:
@@ -149,6 +167,36 @@ def _steps(values: list[Value], step: Step) -> Ints | None:
         return np.array([count_of(value, step) for value in values], np.int64)
     except ValueError:
         return None
+
+
+def _found_by_lines(markers: list[Marker], path: Path, backtest: Backtest, grid: Instrument, rules: Rules) -> Found:
+    """The run of any markers."""
+    run = _run_of_lines(markers, path, backtest, grid, rules)
+    ticks = _steps([m.price for m in markers], Step.of(grid.tick_size, "tick_size"))
+    lots = _steps([m.size for m in markers], Step.of(grid.lot_size, "lot_size"))
+    if not markers or any(m.order_id is not None for m in markers) or ticks is None or lots is None:
+        return Found(run)
+    ns, side = (np.array([getattr(m, name) for m in markers], np.int64) for name in ("ns", "side"))
+    kind = np.array([KINDS.index(m.kind) for m in markers], np.int64)
+    expires = np.array([is_expiry(m.reason) for m in markers], np.bool_)
+    open_ = contested(ns, kind, side, ticks, lots, rules)
+    if not open_.any():
+        return Found(run)
+    book = Book(rules)
+    meant = [book.take(marker) or marker for marker in markers]
+    lines = [m.row for m in markers if m.kind == "submit"]
+    number = {row: order for order, row in enumerate(lines)}
+    guess = np.array([number.get(m.row, -1) for m in meant], np.int64)
+
+    def again(orders: Ints) -> Run:
+        names = [
+            f"line {lines[n]}" if n >= 0 else f"line {m.row}, unmatched"
+            for n, m in zip(orders.tolist(), markers, strict=True)
+        ]
+        named = [replace(m, order_id=name) for m, name in zip(markers, names, strict=True)]
+        return _run_of_lines(named, path, backtest, grid, rules)
+
+    return Found(run, Told(ns, kind, side, ticks, lots, expires, open_, guess), again)
 
 
 def _run_of_lines(markers: list[Marker], path: Path, backtest: Backtest, grid: Instrument, rules: Rules) -> Run:

@@ -14,7 +14,7 @@ import numpy as np
 from invariants.readers.marker_columns import LARGEST_NS, Columns
 from invariants.readers.matching_levels import CANCEL, FILL, SUBMIT, orders_meant
 from simcore import Rules
-from simcore.grid import Ints
+from simcore.grid import Ints, Mask
 from simcore.run import ABSENT, Ends, EndState, Fills, Objects, Orders
 from simcore.units import INT64_MAX
 
@@ -24,12 +24,17 @@ NEVER_NS = INT64_MAX
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """The orders and fills, the places of the cancels of nothing, and whether an end was computed from the ttl."""
+    """The orders and fills, the places of the cancels of nothing, and whether an end was computed from the ttl.
+
+    ``contested``: the markers that may mean several orders, None where there is none; ``found``: what each means.
+    """
 
     orders: Orders
     fills: Fills
     unmatched: Ints
     guessed: bool
+    found: Ints
+    contested: Mask | None
 
 
 def match(told: Columns, ticks: Ints, lots: Ints, rules: Rules, last_ns: int) -> Matched | None:
@@ -38,8 +43,10 @@ def match(told: Columns, ticks: Ints, lots: Ints, rules: Rules, last_ns: int) ->
     None where only the book can tell.
     """
     submits, cancels, fills = (np.flatnonzero(told.kind == kind) for kind in (SUBMIT, CANCEL, FILL))
+    contested = None
     if told.id is None:
-        named = found = orders_meant(told, ticks, lots, rules)
+        named, contested = orders_meant(told, ticks, lots, rules)
+        found = named
     else:
         named = _first_of_id(told.id, submits)
         found = np.where(np.append(submits, len(told))[named] < np.arange(len(told)), named, -1)
@@ -51,7 +58,8 @@ def match(told: Columns, ticks: Ints, lots: Ints, rules: Rules, last_ns: int) ->
     ids, side = _fill_ids(told, submits, fills, found[fills]), told.side[fills].astype(np.int64)
     size, absent = lots[fills], np.full(len(fills), ABSENT)
     our_fills = Fills(ns, ns, named[fills], ids, side, ticks[fills], size, absent, none, fills + 1)
-    return Matched(orders, our_fills, cancels[found[cancels] < 0], guessed)
+    is_open = contested is not None and bool(contested.any())
+    return Matched(orders, our_fills, cancels[found[cancels] < 0], guessed, found, contested if is_open else None)
 
 
 def _first_of_id(ids: Ints, submits: Ints) -> Ints:

@@ -20,31 +20,48 @@ from simcore.grid import Ints, Mask
 SUBMIT, CANCEL, FILL = range(len(KINDS))
 
 
-def orders_meant(told: Columns, ticks: Ints, lots: Ints, rules: Rules) -> Ints | None:
-    """For each fill and cancel the order that it means, -1 where there is none.
+def orders_meant(told: Columns, ticks: Ints, lots: Ints, rules: Rules) -> tuple[Ints | None, Mask]:
+    """For each fill and cancel the order that it means, -1 where there is none; and which markers are contested.
 
     None where one may mean an order of another price.
     """
-    level = _levels(told, ticks)
+    step = np.empty(len(told.prices), np.int64)
+    step[told.price] = ticks
+    level = _levels(step, told.price, told.side)
     places = np.argsort(level, kind="stable")
     latest, is_plain = _latest(told.ns[places], told.kind[places], lots[places], level[places], rules)
-    improves = rules.declares("pricing") and rules.pricing == "improve"
-    if improves and not (is_plain.all() and (latest >= 0)[told.kind[places] == FILL].all()):
-        return None
+    is_clear = _whole_levels(is_plain, level[places])
+    contested = np.full(len(told), _improves(rules))  # a better price than its limit may be the limit of another
+    contested[places] |= ~is_clear
+    if _improves(rules) and not (is_plain.all() and (latest >= 0)[told.kind[places] == FILL].all()):
+        return None, contested
     order = np.cumsum(told.kind == SUBMIT) - 1
     found = np.full(len(told), -1)
     found[places] = np.where(latest < 0, -1, order[places[latest]])
-    for place, submit in _asked(told, places[~_whole_levels(is_plain, level[places])], rules):
+    for place, submit in _asked(told, places[~is_clear], rules):
         found[place] = -1 if submit is None else order[submit]
-    return found
+    return found, contested
 
 
-def _levels(told: Columns, ticks: Ints) -> Any:
-    """A number for each side and price; a small one is sorted faster."""
-    step = np.empty(len(told.prices), np.int64)
-    step[told.price] = ticks
+def contested(ns: Ints, kind: Ints, side: Ints, ticks: Ints, lots: Ints, rules: Rules) -> Mask:
+    """Which markers may mean several orders."""
+    step, place = np.unique(ticks, return_inverse=True)
+    level = _levels(step, place, side)
+    places = np.argsort(level, kind="stable")
+    _, is_plain = _latest(ns[places], kind[places], lots[places], level[places], rules)
+    mask = np.full(len(ns), _improves(rules))
+    mask[places] |= ~_whole_levels(is_plain, level[places])
+    return mask
+
+
+def _improves(rules: Rules) -> bool:
+    return rules.declares("pricing") and rules.pricing == "improve"
+
+
+def _levels(step: Ints, price: Any, side: Any) -> Any:
+    """A number for each side and price, which counts in ``step``; a small one is sorted faster."""
     same = np.unique(step, return_inverse=True)[1]
-    level = 2 * same[told.price] + (told.side > 0)
+    level = 2 * same[price] + (side > 0)
     return level.astype(np.uint16) if 2 * len(same) < 2**16 else level
 
 
@@ -65,6 +82,9 @@ def _latest(ns: Ints, kind: Any, lots: Ints, level: Any, rules: Rules) -> tuple[
     is_first &= np.where(kind == FILL, age > 0, age >= 0)
     if rules.declares("sizing") and rules.sizing != "whole":
         is_first &= (kind == CANCEL) | (lots >= lots[latest])  # a smaller fill leaves its order open
+    if rules.declares("cancel_latency_ns") and rules.cancel_latency_ns:
+        withdrawn = _since(begin, _last(kind == CANCEL))  # which may still fill while its cancel is under way
+        is_first &= (kind == CANCEL) | (withdrawn < 0) | (ns - ns[withdrawn] > rules.cancel_latency_ns)
     is_lone = other < 0
     if rules.ttl_ns is not None and rules.declares("ttl_ns"):
         is_only = is_lone | ((age < rules.ttl_ns) & (ns - ns[other] > rules.ttl_ns))

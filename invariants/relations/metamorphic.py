@@ -11,7 +11,8 @@ from invariants.relations.comparing import Comparison, Simulate, same, skipped
 from simcore import Fill, Rules, Scenario, Side, Submit, TapeEvent, TopOfBook, Trade
 from simcore.units import INT64_MAX, LARGEST_LOTS, LARGEST_TICKS
 
-_DAY_NS = 86_400_000_000_000
+_HOUR_NS = 3_600_000_000_000
+_DAY_NS = 24 * _HOUR_NS
 _PRICES = ("price_ticks", "bid_ticks", "ask_ticks")
 _SIZES = ("size_lots", "bid_lots", "ask_lots")
 
@@ -78,14 +79,22 @@ def _poisoned(event: TapeEvent, high: int) -> TapeEvent:
 def time_shift(simulate: Simulate, scenario: Scenario) -> Comparison:
     """Moving every event by one constant moves every fill by it."""
     found = Comparison(applies=False, reason="no room in int64")
-    for ns in (1, 501, _DAY_NS * 7 + 1):
+    fills = list(simulate(scenario))
+    for ns in (1, 501, _DAY_NS * 7 + 1, *_midnights(scenario)):
         moved = _shifted(scenario, ns=ns)
         if moved is not None:
-            want = [replace(f, ns=f.ns + ns) if isinstance(f, Fill) else f for f in simulate(scenario)]
+            want = [replace(f, ns=f.ns + ns) if isinstance(f, Fill) else f for f in fills]
             found = same(want, list(simulate(moved)), f"Let every event happen {ns} ns later.")
             if found.difference:
                 return found
     return found
+
+
+def _midnights(scenario: Scenario) -> Iterable[int]:
+    """By how much to move the scenario so that a day begins in its midst, in UTC and elsewhere."""
+    times = sorted({e.ns for e in (*scenario.tape, *scenario.actions)})
+    middle_ns = times[len(times) // 2] if times else 0
+    return ((hour * _HOUR_NS - middle_ns) % _DAY_NS for hour in (0, 15, 5)) if times else ()
 
 
 def price_shift(simulate: Simulate, scenario: Scenario) -> Comparison:

@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from invariants.tapes.supports import Supports
-from invariants.tapes.worlds import GENE, HEADER, HOUR_NS, Gene, World
+from invariants.tapes.worlds import GENE, HEADER, HOUR_NS, SUBMIT, Gene, World
 from simcore import Rules, Scenario
 from simcore.rules import CHOICES
 
@@ -24,6 +24,11 @@ _CAPS_LOTS = (10, None, 5, 2, 10, 1, 10, 2**31, None, 2**53 + 1, 7, None, 3, 0, 
 _RATES = (Decimal(0), Decimal("0.0001"), Decimal("-0.00025"), Decimal(0))
 _NEVER_LIVE = 250
 """From this byte on an order expires at once, just before it arrives, or as it does."""
+
+_GOES_ON = 248
+_SHARES = (20, 16, 12, 10, 8, 5, 3, 1)
+"""From this byte on a scenario goes on, up to these shares of the longest."""
+_CROWD = 16
 
 _RULE_BYTES = 13
 
@@ -68,23 +73,46 @@ def _initial(choice: int, cap_lots: int | None) -> int:
 
 
 def scenarios(
-    rules: Rules | st.SearchStrategy[Rules] | None = None, *, supports: Supports | None = None, max_events: int = 32
+    rules: Rules | st.SearchStrategy[Rules] | None = None,
+    *,
+    supports: Supports | None = None,
+    max_events: int = 32,
+    longest: int = 0,
 ) -> st.SearchStrategy[Scenario]:
     """Scenarios whose trades are aimed at the instants, prices and sizes at which simulators lie.
 
     ``rules``: fixed, drawn from a strategy, or (None) any. ``supports``: what the simulator can be
-    driven to do; nothing else is generated. ``max_events``: of tape and actions together, about.
+    driven to do; nothing else is generated. ``max_events``: of tape and actions together, about; but one
+    in thirty goes on from there, up to ``longest``.
     """
     able = Supports() if supports is None else supports
     drawn = st.just(rules) if isinstance(rules, Rules) else any_rules() if rules is None else rules
-    return _scenarios(drawn, able, max_events)
+    return _scenarios(drawn, able, max_events, longest)
 
 
 @st.composite
-def _scenarios(draw: Any, rules: st.SearchStrategy[Rules], supports: Supports, max_events: int) -> Scenario:
+def _scenarios(
+    draw: Any, rules: st.SearchStrategy[Rules], supports: Supports, max_events: int, longest: int
+) -> Scenario:
     chosen = supports.within(draw(rules))
     header = draw(_HEADERS)
     world = World(chosen, header, supports, max_events)
-    for _ in range(_LENGTH_OF[header[4] % len(_LENGTH_OF)]):
-        world.grow(Gene(*draw(_GENES)))
+    genes = [Gene(*draw(_GENES)) for _ in range(_LENGTH_OF[header[4] % len(_LENGTH_OF)])]
+    for gene in genes:
+        world.grow(gene)
+    if header[6] >= _GOES_ON and genes and world.unit_lots == 1:
+        world.max_events = max(longest // _SHARES[header[6] - _GOES_ON], max_events)
+        _go_on(world, genes, crowding=bool(header[5] % 2))
     return world.scenario()
+
+
+def _go_on(world: World, genes: list[Gene], *, crowding: bool) -> None:
+    """Grow the world until it is full, by genes that follow from the ones drawn: to draw them would take too long.
+
+    ``crowding``: most of them are orders sent at once, so that many are there together.
+    """
+    for turn in range(world.max_events):
+        at = turn % len(genes)
+        genes[at] = Gene(*((5 * byte + 2 * place + 1) % 256 for place, byte in enumerate(genes[at])))
+        is_order = crowding and turn % _CROWD
+        world.grow(genes[at]._replace(op=SUBMIT, when=0) if is_order else genes[at])

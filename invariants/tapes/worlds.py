@@ -74,6 +74,7 @@ class World:
         if not supports.huge_prices and self.price_ticks > LARGEST_EXACT_TICKS:
             self.price_ticks = _PRICES[0]
         self.id_style = header[3] % _ID_STYLES
+        self.has_odd_ids = header[5] % 8 == 7
         # rule 9 does not say how a buy and a sell compare in price: keep own sides apart there
         self.apart = rules.priority == "price-time" and rules.aggressor == "any"
         self.orders: list[_Draft] = []
@@ -262,11 +263,27 @@ class World:
     def _name(self, n: int) -> int | str:
         """The n-th id: numbers up, down, from 0, and far apart; below; words that sort otherwise, or share an end."""
         numbers = (n + 1, 1000 - 7 * n, n, 1 + n * (2**8, 2**16, 2**32)[n % 3], -n - 1)
+        is_exact = self.supports.huge_sizes and self.supports.huge_prices
+        if self.has_odd_ids and is_exact and (self.id_style % 3 == 0 or not self.supports.str_ids):
+            return 2**53 + n
         if not self.supports.str_ids:
             return numbers[self.id_style % 5]
+        if self.has_odd_ids:
+            return self._odd_name(*divmod(n, 2))
         cased = f"{chr(97 + n // 2 % 26)}{n // 52}"
         words = (f"O{n + 1}", f"{chr(122 - n % 26)}{n}", f"order-{n:012}", f"{n:04}-buy-quote")
         return (*numbers, *words, cased.upper() if n % 2 else cased)[self.id_style]
+
+    def _odd_name(self, pair: int, second: int) -> int | str:
+        """Two ids of a pair, which are the same to whoever converts, trims, cuts or re-encodes them."""
+        pairs = (
+            (f"{pair}", f"0{pair}"),
+            (pair, f"{pair}"),
+            (f"{pair or ''}", f"{pair or ''} "),
+            (f"{'quote-' * 10}{pair}", f"{'quote-' * 10}{pair}a"),
+            (f"見{pair}", f"気{pair}"),
+        )
+        return pairs[self.id_style % 5][second]
 
     def _limit(self, gene: Gene, side: Side, target: _Draft | None) -> int:
         base = self.price_ticks + (_APART_TICKS if self.apart and side is Side.SELL else 0)
@@ -401,6 +418,8 @@ _OPERATIONS = (
     World.early_cancel, World.top_and_trade, World.cancel_and_trade, World.twin, World.crowd,
     World.grind, World.swarm,
 )  # fmt: skip
+
+SUBMIT = _OPERATIONS.index(World.submit, 1)
 
 
 def is_through(trade: Trade, actions: Iterable[Action], rules: Rules) -> bool:

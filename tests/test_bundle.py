@@ -189,6 +189,16 @@ def test_an_order_submitted_nobody_knows_when_is_refused_and_nothing_is_left(tmp
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_empty_id_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    """A simulator may be asked about one; in a table it would be no id at all."""
+    run = Run.from_scenario(
+        Scenario((), (Submit(0, "a", Side.BUY, 100, 5), Submit(1, "", Side.BUY, 100, 5)), Rules()), []
+    )
+    with pytest.raises(InputError, match=r"row 2: orders\.order_id: got ''"):
+        write_bundle(run, tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
 def test_run_toml_is_what_the_specification_says(tmp_path: Path) -> None:
     write_bundle(small_run(instrument=Instrument("0.5", "0.01")), tmp_path / "run")
     head = tomllib.loads((tmp_path / "run" / "run.toml").read_text(encoding="utf-8"))

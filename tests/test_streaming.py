@@ -70,7 +70,8 @@ def test_any_run_is_judged_as_in_memory(
     def holds(drawn: Split, group_rows: int, piece_rows: int, batch_rows: int, max_findings: int) -> None:
         monkeypatch.setattr(files, "BATCH_ROWS", batch_rows)
         files.forget()
-        if (drawn.run.orders.submit_ns == ABSENT).any():
+        orders, fills = drawn.run.orders, drawn.run.fills
+        if (orders.submit_ns == ABSENT).any() or "" in (*orders.order_id.tolist(), *fills.order_id.tolist()):
             seen["cannot be written"] += 1
             return
         folder = bundle(drawn.run, tmp_path / "run", group_rows=group_rows)

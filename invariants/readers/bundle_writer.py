@@ -37,6 +37,11 @@ def write_bundle(run: Run, path: str | Path) -> None:
     for at in np.flatnonzero(run.orders.submit_ns == ABSENT)[:1]:
         wanted = "a time: a bundle has no place for orders that were submitted nobody knows when"
         raise InputError(file=str(target), row=int(run.orders.row[at]), field="submit_ns", got=None, wanted=wanted)
+    for table, rows in (("orders", run.orders), ("fills", run.fills)):
+        names = rows.order_id.tolist()
+        if "" in names:
+            row, wanted = int(rows.row[names.index("")]), "an id: in a bundle an empty text is none"
+            raise InputError(file=str(target), row=row, field=f"{table}.order_id", got="", wanted=wanted)
     _check_target(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

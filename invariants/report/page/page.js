@@ -198,6 +198,8 @@
   function leaveFingers(view) {
     if (matchMedia("(hover: none)").matches) {
       for (const model of view.model.references()) if (["PanTool", "WheelZoomTool"].includes(model.type)) model.active = false;
+      // Bokeh 3.10 does not tell the toolbar, by which the plot knows what a finger may do
+      for (const model of view.model.references()) if (model.type === "Toolbar") model.active_changed.emit();
     }
     return view;
   }

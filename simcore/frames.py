@@ -20,7 +20,7 @@ else is loaded, however wrong: that is what the laws judge.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from decimal import Decimal, localcontext
 from typing import Any, TypeAlias
@@ -61,6 +61,13 @@ UNJUDGED = "unjudged."
 """Prefix of a reported figure whose meaning nobody knows: kept and listed, read by no law."""
 
 
+def check_names(names: Sequence[Any], file: str) -> None:
+    """Refuse two columns of one name. Raises ``InputError``."""
+    if len(set(names)) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise InputError(file=file, field=str(twice), got="the column twice", wanted="one column of that name")
+
+
 class Sheet:
     """A table on its way in, of pandas or Arrow: converts its columns and collects the rows that must be rejected.
 
@@ -71,9 +78,7 @@ class Sheet:
         if not isinstance(frame, pa.Table) and not isinstance(frame, pd.DataFrame):
             raise InputError(file=file, field=table, got=type(frame).__name__, wanted="a pandas DataFrame")
         self.names = list(frame.column_names if isinstance(frame, pa.Table) else frame.columns)
-        if len(set(self.names)) < len(self.names):
-            twice = next(name for name, count in Counter(self.names).items() if count > 1)
-            raise InputError(file=file, field=str(twice), got="the column twice", wanted="one column of that name")
+        check_names(self.names, file)
         self.frame, self.table, self.file = frame, table, file
         self.rows: Ints = np.arange(skipped + 1, skipped + len(frame) + 1, dtype=np.int64)
         self.skipped = skipped

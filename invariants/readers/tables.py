@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from simcore import InputError
 from simcore import pandas_later as pd
+from simcore.frames import check_names
 
 LARGEST_BYTES = 2**30
 LARGEST_RATIO = 200
@@ -89,13 +90,6 @@ def check_rows(rows: int, stored: int, file: str) -> None:
         raise InputError(file=file, field="rows", got=f"{rows} in {stored} bytes", wanted=wanted)
 
 
-def check_names(names: list[str], file: str) -> None:
-    """Refuse two columns of one name. Raises ``InputError``."""
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(file=file, field=twice, got="the column twice", wanted="one column of that name")
-
-
 def not_parquet(file: str, error: BaseException) -> InputError:
     """What to say of a file that Arrow cannot read."""
     return InputError(file=file, field="file", got=_first_line(error), wanted="a whole Parquet file")
@@ -161,13 +155,7 @@ def _csv_rows(text: str, file: str, delimiter: str) -> tuple[list[str], list[lis
             rows.append(row)
     except csv.Error as error:
         raise InputError(file=file, row=len(rows) + 1, field="row", got=str(error), wanted="CSV") from None
-    _check_names(names, file)
-    return names, rows
-
-
-def _check_names(names: list[str], file: str) -> None:
     if not any(names):
         raise InputError(file=file, field="header", got="nothing", wanted="a line of column names")
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(file=file, field=name, got="the column twice", wanted="one column of that name")
+    check_names(names, file)
+    return names, rows

@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 from invariants.readers.bundle import find_table
 from invariants.readers.bundle_head import TABLES
 from invariants.readers.sources import without_secrets
-from invariants.readers.tables import SUFFIXES, check_names, check_rows, frame_of_arrow, not_parquet, quoted_in
+from invariants.readers.tables import SUFFIXES, check_rows, frame_of_arrow, not_parquet, quoted_in
 from simcore import InputError
 from simcore.cells import arrow_of
-from simcore.frames import Sheet
+from simcore.frames import Sheet, check_names
 from simcore.rules import LARGEST_BYTES
 from simcore.run import Ints
 

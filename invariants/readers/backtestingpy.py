@@ -40,7 +40,7 @@ import numpy as np
 import numpy.typing as npt
 
 from invariants.readers.backtestingpy_log import LOG, Bars, Leg, Log, Table, log_of, matched, tag_of
-from invariants.readers.backtestingpy_options import why_aside
+from invariants.readers.backtestingpy_options import reasons_aside
 from invariants.readers.binary_sums import decimals_of, plain, settled
 from invariants.readers.engine_run import Output, run_of
 from invariants.readers.engine_table import EngineTable, find
@@ -182,7 +182,8 @@ def _output(path: Path, files: Mapping[str, Table], bars: Bars) -> Output:
     given = log_of(files["strategy_log"], trades) if "strategy_log" in files else None
     found = matched(legs, given, bars) if given else {}
     alone = sum(leg.label != bars.labels[-1] and _unexplained(leg, found) for leg in found)
-    aside = why_aside(given, legs, found, bars, parameters, _equity(curve)) if given else ""
+    reasons = reasons_aside(given, legs, found, bars, parameters, _equity(curve)) if given else iter(())
+    aside = next(reasons, "")
     log = None if aside else given
     names = found if log else {leg: leg.name for leg in legs}
     # the engine closes what is left after everything else that happens in its last bar

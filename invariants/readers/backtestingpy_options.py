@@ -40,19 +40,7 @@ from simcore import InputError
 OPTIONS = ("exclusive_orders", "hedging", "trade_on_close")
 
 
-def why_aside(
-    log: Log,
-    legs: Sequence[Leg],
-    found: Mapping[Leg, Any],
-    bars: Bars,
-    parameters: Parameters,
-    equity: npt.NDArray[np.float64],
-) -> str:
-    """Why the log cannot be taken for all orders; empty where it can. ``legs`` stand in pairs, by trade."""
-    return next(_reasons(log, legs, found, bars, parameters, equity), "")
-
-
-def _reasons(
+def reasons_aside(
     log: Log,
     legs: Sequence[Leg],
     found: Mapping[Leg, Any],
@@ -60,6 +48,7 @@ def _reasons(
     parameters: Parameters,
     equity: npt.NDArray[np.float64],
 ) -> Iterator[str]:
+    """Why the log cannot be taken for all orders; none where it can. ``legs`` stand in pairs, by trade."""
     stated = {name: parameters.flag(name) for name in OPTIONS}
     finalizes, margin = parameters.flag("finalize_trades"), _margin(parameters)
     if log.stops:

@@ -18,14 +18,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from invariants.readers.marker_lines import KINDS
+from invariants.readers.matching_levels import FILL, SUBMIT
 from simcore import Rules, Side, Submit, Trade
 from simcore.engine import beyond_ticks, cap_allows, crosses
 from simcore.grid import Ints, Mask
 from simcore.rules import DIALS
 from simcore.run import Trades
-
-SUBMIT, CANCEL, FILL = range(len(KINDS))
 
 MOST_WORLDS = 256
 """Worlds that are followed at once: the ones with the fewest choices that nobody would have guessed."""

@@ -23,14 +23,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from invariants.readers.nautilus_rows import FILL_COLUMNS, Row, fee_of, frame_of, number_or_none
+from invariants.readers.nautilus_rows import FILL_COLUMNS, LIMIT, Row, fee_of, frame_of, number_or_none
 from invariants.readers.tables import check_lines, gunzip
 from invariants.strictjson import check_object, parse
 from simcore import pandas_later as pd
 from simcore.run import Rejected
 
 TABLE = "order_events"
-LIMIT = "LIMIT"
 BOM = b"\xef\xbb\xbf"
 
 ENDS = {"OrderCanceled": "cancelled", "OrderExpired": "expired", "OrderRejected": "rejected", "OrderDenied": "rejected"}

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from invariants.readers import clock
-from invariants.readers.nautilus_rows import FILL_COLUMNS, Row, fee_of, frame_of, number_or_none
+from invariants.readers.nautilus_rows import FILL_COLUMNS, LIMIT, Row, fee_of, frame_of, number_or_none
 from simcore import InputError
 from simcore import pandas_later as pd
 from simcore.run import Rejected
@@ -70,7 +70,7 @@ def orders_of(frame: pd.DataFrame, *, file: str, others: Mapping[str, str] | Non
     """The orders, in the order of their submission; without those of another type, and the ``others``."""
     listed = _rows(frame, file, NAMES["orders"])
     given = others or {}
-    found = {row.text("client_order_id"): row.text("type") for row in listed if row.text("type") != "LIMIT"}
+    found = {row.text("client_order_id"): row.text("type") for row in listed if row.text("type") != LIMIT}
     rows = [row for row in listed if row.text("client_order_id") not in given.keys() | found.keys()]
     records = sorted((_order(row) for row in rows), key=lambda record: record[4])
     lasting = all(not _expires(row) for row in rows)
@@ -107,7 +107,7 @@ def fills_of(frame: pd.DataFrame, *, file: str, others: Mapping[str, str] | None
             )
             continue
         seen.add(trade_id)
-        if order_id in found or row.text("order_type") != "LIMIT":
+        if order_id in found or row.text("order_type") != LIMIT:
             found.setdefault(order_id, row.text("order_type"))
             left_out.append(order_id)
             continue

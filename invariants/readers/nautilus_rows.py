@@ -12,6 +12,7 @@ from simcore import pandas_later as pd
 from simcore.grid import number_of
 from simcore.units import INT64_MAX
 
+LIMIT = "LIMIT"
 FILL_COLUMNS = ("ns", "order_id", "side", "price", "size", "fee", "row")
 
 _COUNTER = re.compile(r"-(\d{3,9})$", re.ASCII)
@@ -60,7 +61,7 @@ class Row:
 
     def check_limit(self, name: str) -> None:
         """Refuse what is no plain limit order."""
-        if self.cells.get(name) != "LIMIT":
+        if self.cells.get(name) != LIMIT:
             raise self.refused(name, "LIMIT: only an order with a fixed limit can be judged")
 
 

@@ -58,7 +58,9 @@ def test_an_honest_simulator_is_never_accused_under_a_profile(name: str, data: s
 def test_an_honest_bundle_passes_under_a_profile(
     name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    scenario = data.draw(scenarios(replace(Rules.load(name), undeclared=frozenset())))
+    drawn = scenarios(replace(Rules.load(name), undeclared=frozenset()))
+    # a bundle has no place for an empty id
+    scenario = data.draw(drawn.filter(lambda one: all(action.order_id != "" for action in one.actions)))
     folder = tmp_path_factory.mktemp("honest") / "run"
     write_bundle(Run.from_scenario(scenario, simulate(scenario)), folder)
     assert not broken(read_run(folder, rules=name))

@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+# Arrow asks once, when it is imported; its own stores hold as much memory again as is in use
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
 from invariants.calibrate import calibrate
 from invariants.diagnose import diagnose
 from invariants.reading import FILE, Pieces, Source, busy, each_bundle, laws_named, reading_options

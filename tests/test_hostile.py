@@ -13,7 +13,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from invariants.readers import read_run
 from invariants.readers.bundle import write_bundle
 from invariants.readers.kinds import READERS
 from invariants.readers.tables import LARGEST_LINE
+from invariants.splitting.carrying import taken
 from simcore import InputError
 
 CORPUS = Path(__file__).resolve().parent.parent / "fixtures" / "corpus"
@@ -447,6 +448,26 @@ def test_a_place_that_cannot_be_written_is_named_and_left_clean(
     left = [path for path in nowhere.rglob("*") if path.is_file() and path.name != "filler"]
     record_property("left", len(left))
     assert not left
+
+
+@pytest.mark.parametrize("nowhere", ["full"], indirect=True)
+@pytest.mark.parametrize(("table", "rows"), [("fills", 2000), ("orders", 9000)])
+def test_a_full_temporary_folder_is_named(nowhere: Path, tmp_path: Path, table: str, rows: int) -> None:
+    """There is no room for the fills; or there is, and none for the hashes of the orders' ids."""
+    if table == "orders":
+        os.truncate(nowhere / "filler", 0)
+    run = read_run(write_bundle_by_hand(tmp_path / "run"))
+    again = np.resize(np.arange(len(getattr(run, table))), rows)
+    write_bundle(replace(run, **{table: taken(getattr(run, table), again)}), tmp_path / "long")
+    command = [sys.executable, "-c", "from invariants.cli import main; main()", "audit", str(tmp_path / "long")]
+    there = os.environ | {"TMPDIR": str(nowhere)}
+    kept = ["--resume", str(tmp_path / "kept")]
+    said = subprocess.run([*command, *kept], check=False, capture_output=True, text=True, env=there)
+    assert said.returncode == 2, said.stdout
+    [line] = said.stderr.splitlines()
+    assert line.startswith(f"fillproof: {nowhere}")
+    assert ": file: got 'No space left on device', wanted room for some columns" in line
+    assert [path.name for path in nowhere.iterdir()] == ["filler"]
 
 
 @pytest.mark.soak

@@ -20,7 +20,7 @@ from invariants.missed import DIALS
 from invariants.readers.bundle_head import checked_head, declared_of, instrument_of, rules_of
 from invariants.smells import Distances, smells
 from invariants.split import Piece, judge, merge
-from invariants.splitting.carrying import Carrier, emptied, joined, taken
+from invariants.splitting.carrying import Carrier, emptied, taken
 from invariants.splitting.cutting import Seams, end_of, start_of
 from invariants.streaming.around import around, without_rows
 from invariants.streaming.files import TableFile, changed, read_bytes, sha256_of_all, table_file, tables_in
@@ -30,6 +30,7 @@ from invariants.streaming.naming import are_of_fills, judged_by_fills
 from invariants.streaming.planning import Brief, NotInPiecesError, Plan, different_ids, repeated, rise
 from invariants.streaming.pools import Pool, pool_of
 from invariants.streaming.scanning import OddIdsError, hashes_in, names_in, times_in
+from invariants.streaming.shelf import Shelf
 from simcore import Rules, Run
 from simcore.frames import Sheet, fills_of, positions_of, run_from_frames
 from simcore.rules import toml_of
@@ -74,17 +75,19 @@ def audit_streamed(
     reason = obstacle(folder)
     if reason:
         raise NotInPiecesError(reason)
-    with pool_of(workers, cluster) as pool, tempfile.TemporaryDirectory(prefix="fillproof-") as shelf:
+    shelf = Shelf()
+    with pool_of(workers, cluster) as pool, tempfile.TemporaryDirectory(prefix="fillproof-") as hashes:
         if laws is None:
             pool.begin()
-        run, files, inputs = _opened(folder, rules)
+        run, files, inputs = _opened(folder, rules, shelf)
         check_documented(run)
         if laws is not None and are_of_fills(laws, run, files):
             return _unchanged(judged_by_fills(run, files, laws, max_findings), inputs)
         if run.rules.cap_action == "cancel" and run.rules.position_cap_lots is not None:
             raise NotInPiecesError("cap_action is cancel: whether an order is still there hangs on all before it")
-        plan = _planned(pool, Plan(run, files), piece_rows, shelf)
+        plan = _planned(pool, Plan(run, files, shelf), piece_rows, hashes)
         _give_back()
+        shelf.clear()
         windows = _windows(plan)
         brief = _brief(plan, windows, max_findings)
         kept = Kept(resume, inputs, plan.run, [cut.ns for cut in plan.cuts], max_findings)
@@ -94,6 +97,7 @@ def audit_streamed(
         for _, judged in pool.each(judge_stretch, ((brief, stretch, kept.folder) for stretch in todo)):
             for one in judged:
                 kept.add(one)
+            shelf.clear()
             told(len(kept), total)
     report = _report(plan, kept.in_order(), windows, max_findings)
     rows = around(plan, without_rows(report.run), report.judgements) if shown else without_rows(report.run)
@@ -128,7 +132,9 @@ def _folder(path: str | Path) -> str:
     return str(path).removesuffix("run.toml").rstrip("/") or "."
 
 
-def _opened(folder: str, rules: Rules | str | Path | None) -> tuple[Run, dict[str, TableFile], dict[str, str]]:
+def _opened(
+    folder: str, rules: Rules | str | Path | None, shelf: Shelf
+) -> tuple[Run, dict[str, TableFile], dict[str, str]]:
     """The run's head, fills and positions; the files of its other tables; the digests of all files."""
     file = f"{folder}/run.toml"
     head = checked_head(toml_of(read_bytes(file), file=file), file)
@@ -148,11 +154,12 @@ def _opened(folder: str, rules: Rules | str | Path | None) -> tuple[Run, dict[st
         files={**found, "reported": file},
         **declared_of(head, file, folder.rpartition("/")[2]),
     )
-    fills, lost = _converted(tables.get("fills"), run.fills, lambda sheet: fills_of(sheet, instrument, run.orders))
-    positions, lost_too = _converted(tables.get("positions"), run.positions, lambda s: positions_of(s, instrument))
-    if (fills.ns == fills.ns_to).all():
-        fills = replace(fills, ns_to=fills.ns)  # of a run of any length one column is less than two
-    run = replace(run, fills=fills, positions=positions, rejected=(*lost, *lost_too, *run.rejected))
+    lost: list[Rejected] = []
+    fills_in = _converted(tables.get("fills"), lambda sheet: fills_of(sheet, instrument, run.orders), lost)
+    fills = shelf.joined(run.fills, fills_in)
+    positions_in = _converted(tables.get("positions"), lambda sheet: positions_of(sheet, instrument), lost)
+    positions = shelf.joined(run.positions, positions_in)
+    run = replace(run, fills=fills, positions=positions, rejected=(*lost, *run.rejected))
     read = {table: len(tables[table]) for table in found}
     for row in head.get("rejected", []):
         read[row["table"]] = read.get(row["table"], 0) + 1
@@ -161,19 +168,16 @@ def _opened(folder: str, rules: Rules | str | Path | None) -> tuple[Run, dict[st
     return replace(run, read=in_order), streamed, inputs
 
 
-def _converted(file: TableFile | None, empty: _Rows, convert: Callable[[Sheet], _Rows]) -> tuple[_Rows, list[Rejected]]:
-    """A table that is kept whole, converted some rows at a time, and its rows that no column can hold."""
-    found, lost = [empty], []
+def _converted(file: TableFile | None, convert: Callable[[Sheet], _Rows], lost: list[Rejected]) -> Iterator[_Rows]:
+    """A table that is needed whole, converted some rows at a time; rows that no column can hold are ``lost``."""
     for group in range(0 if file is None else len(file.group_rows)):
         assert file is not None, "there are no groups without a file"
         for _, sheet in file.sheets(group):
-            found.append(convert(sheet))
+            yield convert(sheet)
             lost += sheet.rejected()
-    pa.default_memory_pool().release_unused()
-    return joined(found), lost
 
 
-def _planned(pool: Pool, plan: Plan, piece_rows: int, shelf: str) -> Plan:
+def _planned(pool: Pool, plan: Plan, piece_rows: int, hashes: str) -> Plan:
     ids = different_ids(plan.run.fills)
     longest = max(plan.files.values(), key=len, default=None)
     wanted_ns: list[int] = []
@@ -185,17 +189,17 @@ def _planned(pool: Pool, plan: Plan, piece_rows: int, shelf: str) -> Plan:
             plan.name(found, table, ids)
             wanted_ns += [ns for names in found for ns in names.cuts_ns]
             if table == "orders" and not rise(found):
-                _all(pool, hashes_in, [(file, group, plan.dropped[table], shelf) for group in groups])
-                plan.again = repeated(file, shelf)
+                _all(pool, hashes_in, [(file, group, plan.dropped[table], hashes) for group in groups])
+                plan.again = repeated(file, hashes)
         except OddIdsError as error:
             raise NotInPiecesError(f"ids of the type {error}") from None
     cuts_ns = plan.cut(wanted_ns)
     sizes = _needs_sizes(plan)
     for table, file in plan.files.items():
-        jobs = [
+        jobs = (
             (file, group, plan.fills_in(file, group), cuts_ns, plan.dropped[table], sizes)
             for group in range(len(file.group_rows))
-        ]
+        )
         plan.time(_all(pool, times_in, jobs), table)
     return plan
 
@@ -206,10 +210,10 @@ def _fair(pieces: int, workers: int) -> int:
     return -(-pieces // (workers * max(rounds, 1)))
 
 
-def _all(pool: Pool, work: Callable[..., Any], jobs: Sequence[Any]) -> list[Any]:
+def _all(pool: Pool, work: Callable[..., Any], jobs: Iterable[Any]) -> list[Any]:
     """All that the jobs found, in their order."""
     answers = dict(pool.each(work, jobs))
-    return [found for number in range(len(jobs)) for found in answers[number] or ()]
+    return [found for number in sorted(answers) for found in answers[number] or ()]
 
 
 def _give_back() -> None:

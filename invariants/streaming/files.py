@@ -33,6 +33,9 @@ BATCH_ROWS = 2**15
 AHEAD = 4
 """Batches that are decoded before they are asked for."""
 
+_BUFFER = 2**16
+"""Bytes of a column that are read at a time: not all of a row group, which may have any length."""
+
 _BLOCK = 2**20
 _T = TypeVar("_T")
 
@@ -269,7 +272,7 @@ def opened(path: str) -> Iterator[IO[bytes]]:
 def _opened(path: str, words: tuple[str, ...]) -> Any:
     """A file's reader; it stays open, and its metadata are read once a process."""
     if "://" not in path:
-        return pq.ParquetFile(path, read_dictionary=list(words), pre_buffer=False)
+        return pq.ParquetFile(path, read_dictionary=list(words), pre_buffer=False, buffer_size=_BUFFER)
     with _reachable(path) as (system, place):
         return pq.ParquetFile(system.open(place, "rb"), read_dictionary=list(words))
 

@@ -21,6 +21,7 @@ from invariants.splitting.carrying import joined, taken
 from invariants.splitting.cutting import Cut, Seams, start_of
 from invariants.streaming.files import TableFile
 from invariants.streaming.scanning import CONVERT, Names, Times, hashes_at, places_in, plain_ids
+from invariants.streaming.shelf import Shelf
 from simcore import Run
 from simcore.run import ABSENT, Fills, Ints, Objects, Orders, Rejected
 from simcore.units import INT64_MAX
@@ -95,6 +96,7 @@ class Plan:
 
     run: Run
     files: dict[str, TableFile]
+    shelf: Shelf = field(default_factory=Shelf)
     rejected: list[Rejected] = field(default_factory=list)
     dropped: dict[str, Ints] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
@@ -122,12 +124,12 @@ class Plan:
             for names in reversed(found):
                 first[names.named] = names.row
             fills = self.run.fills
-            self.run = replace(self.run, fills=replace(fills, order=first[places_of_fills(fills, ids)]))
+            self.run = replace(self.run, fills=replace(fills, order=self.shelf.put(first[places_of_fills(fills, ids)])))
 
     def cut(self, cuts_ns: Iterable[int]) -> list[int]:
         """Find the places nearest to these instants at which the fills let the run be cut."""
         seams = Seams(self.run)
-        self.position_lots = seams.position_lots
+        self.position_lots = self.shelf.put(seams.position_lots)
         cuts = {cut.ns: cut for cut in map(seams.at, sorted(set(cuts_ns))) if cut.ns < INT64_MAX}
         self.cuts = [cuts[ns] for ns in sorted(cuts)]
         return [cut.ns for cut in self.cuts]
@@ -149,7 +151,8 @@ class Plan:
     @cached_property
     def _by_order(self) -> Ints:
         """The fills sorted by their order."""
-        return np.argsort(self.run.fills.order, kind="stable")
+        by_order: Ints = self.shelf.put(np.argsort(self.run.fills.order, kind="stable"))
+        return by_order
 
     def time(self, found: Sequence[Times], table: str) -> None:
         """Take in the second look at a table. Raises ``NotInPiecesError``."""
@@ -158,24 +161,24 @@ class Plan:
         self.spans[table] = [(times.begin, times.first_ns, times.last_ns) for times in told]
         self.counts[table] = sum(times.kept for times in told)
         _check_order(table, told)
-        at = np.full(len(self.cuts), len(file))
-        for times in reversed(found):
-            at = np.where(times.at < times.end, times.at, at)
-        self.at[table] = np.concatenate(([0], at, [len(file)]))
+        at = _rows_at(told, [cut.ns for cut in self.cuts], len(file))
+        self.at[table] = np.array([0, *at, len(file)], dtype=np.int64)
         self.event_ns = max([self.event_ns, *(times.event_ns for times in told)])
         if table == "tape":
-            self.trade_row = np.full(len(self.run.fills), -1)
+            trade_row = np.full(len(self.run.fills), -1)
             for times in found:
-                self.trade_row[times.fill] = times.trade
+                trade_row[times.fill] = times.trade
+            self.trade_row = self.shelf.put(trade_row)
             self.unsided = next((times.unsided for times in told if times.unsided >= 0), -1)
         if table == "orders":
             self._take_orders(found)
 
     def _take_orders(self, found: Sequence[Times]) -> None:
-        self.submit_ns = np.full(len(self.run.fills), ABSENT)
+        submit_ns = np.full(len(self.run.fills), ABSENT)
         for times in found:
             if times.kept:
-                self.submit_ns[self._naming(times.begin, times.end)] = times.submit_ns
+                submit_ns[self._naming(times.begin, times.end)] = times.submit_ns
+        self.submit_ns = self.shelf.put(submit_ns)
         open_rows: dict[int, list[Ints]] = {}
         for piece, rows in (pair for times in found for pair in times.open_rows):
             open_rows.setdefault(piece, []).append(rows)
@@ -259,6 +262,13 @@ def _outside(rows: Ints, own: tuple[int, int]) -> Ints:
     return rows[(rows < own[0]) | (rows >= own[1])]
 
 
+def _rows_at(told: Sequence[Times], cuts_ns: Sequence[int], end: int) -> Iterator[int]:
+    """For each cut the first row that is not before it."""
+    which = np.searchsorted(np.array([times.last_ns for times in told], np.int64), cuts_ns, "left")
+    for ns, at in zip(cuts_ns, which.tolist(), strict=True):
+        yield told[at].at.get(ns, told[at].row) if at < len(told) else end
+
+
 def _check_order(table: str, told: Sequence[Times]) -> None:
     """A piece ends where the next begins only where rows stand in the order of their times."""
     ordered = all(times.ordered for times in told)
@@ -294,13 +304,13 @@ def rise(found: Sequence[Names]) -> bool:
     return None not in ends and all(a[1] < b[0] for a, b in pairwise(end for end in ends if end is not None))
 
 
-def repeated(file: TableFile, shelf: str) -> Ints:
+def repeated(file: TableFile, hashes: str) -> Ints:
     """Orders whose id was used before, and the first order of that id: an array of two rows.
 
-    The hashes in ``shelf`` are compared in as many rounds as keep memory bounded, then the ids themselves.
+    The ``hashes`` in that folder are compared in as many rounds as keep memory bounded, then the ids themselves.
     """
     rounds = len(file) // IDS_AT_ONCE + 1
-    suspects = [_alike(file, shelf, number, rounds) for number in range(rounds)]
+    suspects = [_alike(file, hashes, number, rounds) for number in range(rounds)]
     first: dict[Any, int] = {}
     again = []
     for rows, table in file.picked(np.sort(np.concatenate(suspects))):
@@ -310,11 +320,11 @@ def repeated(file: TableFile, shelf: str) -> Ints:
     return np.array(again, dtype=np.int64).reshape(-1, 2).T
 
 
-def _alike(file: TableFile, shelf: str, number: int, rounds: int) -> Ints:
+def _alike(file: TableFile, folder: str, number: int, rounds: int) -> Ints:
     """The rows of this round whose hash another row has, too."""
     found = []
     for group in range(len(file.group_rows)):
-        hashes, rows = np.load(hashes_at(shelf, group), mmap_mode="r")
+        hashes, rows = np.load(hashes_at(folder, group), mmap_mode="r")
         mine = hashes % np.uint64(rounds) == number
         found.append(np.stack((hashes[mine], rows[mine])))
     hashes, rows = np.concatenate(found, axis=1)

@@ -7,9 +7,9 @@ the cuts stand in each table, and which orders are open across them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from invariants.readers.tables import frame_of_arrow
 from invariants.splitting.carrying import as_range, places_of, spans_of, taken
 from invariants.streaming.files import TableFile
+from invariants.streaming.shelf import room_in
 from simcore import Instrument, Run
 from simcore import pandas_later as pd
 from simcore.cells import numpy_of
@@ -114,20 +115,23 @@ def places_in(ids: Any, column: Any) -> Ints:
     return found
 
 
-def hashes_in(file: TableFile, group: int, dropped: Ints, shelf: str) -> None:
-    """Leave the hashes of the ids of a row group, and their rows, in the folder ``shelf``."""
+def hashes_in(file: TableFile, group: int, dropped: Ints, folder: str) -> None:
+    """Leave the hashes of the ids of a row group, and their rows, in the folder. Raises ``InputError``."""
     found = []
     for first, table in file.batches(group, ["order_id"]):
         column = plain_ids(table.column(0))
         kept = np.setdiff1d(np.arange(len(column)), dropped - first)
         hashes = pd.util.hash_array(np.asarray(column), categorize=False)
         found.append(np.stack((hashes[kept], (kept + first).astype(np.uint64))))
-    np.save(hashes_at(shelf, group), np.concatenate([np.empty((2, 0), np.uint64), *found], axis=1))
+    data = io.BytesIO()  # of a file, numpy says that it is full without saying why
+    np.save(data, np.concatenate([np.empty((2, 0), np.uint64), *found], axis=1))
+    with room_in(folder):
+        hashes_at(folder, group).write_bytes(data.getbuffer())
 
 
-def hashes_at(shelf: str, group: int) -> Path:
+def hashes_at(folder: str, group: int) -> Path:
     """Where ``hashes_in`` leaves them."""
-    return Path(shelf) / f"ids-{group}.npy"
+    return Path(folder) / f"ids-{group}.npy"
 
 
 def plain_ids(column: Any) -> Any:
@@ -183,9 +187,9 @@ def _always_on_grid(kind: Any, step: Step) -> bool:
 class Times:
     """The second look at some rows that stand together, from ``begin`` up to but not including ``end``.
 
-    ``kept`` rows, from ``first_ns`` to ``last_ns``, in order if ``ordered`` (a tape also by ``seq``);
-    ``at`` has for each cut the first row that is not before it. ``open_rows``: for pieces, the orders
-    that could fill in them and do not belong to them. ``seqs``: the first and the last place on the tape.
+    ``kept`` rows, from ``first_ns`` to ``last_ns``, in order if ``ordered`` (a tape also by ``seq``); the first of them
+    is ``row``. ``at`` has for each cut between them the first row that is not before it. ``open_rows``: for pieces,
+    the orders that could fill in them and do not belong to them. ``seqs``: the first and the last place on the tape.
     ``fill`` and ``trade``: fills that name a trade of theirs in this group, and its row. ``event_ns``: the
     last instant of which the rows speak. Rows that say what a run knows, -1 where there is none:
     ``ended`` (an order with an end), ``live`` (logged as live), ``unsided`` (a trade of unknown side).
@@ -196,7 +200,8 @@ class Times:
     end: int
     kept: int
     ordered: bool
-    at: Ints
+    row: int = -1
+    at: Mapping[int, int] = field(default_factory=dict)
     first_ns: int = 0
     last_ns: int = 0
     event_ns: int = ABSENT
@@ -234,9 +239,10 @@ def _kept(sheet: Sheet, dropped: Ints) -> Ints:
     return np.flatnonzero(keep)
 
 
-def _at(ns: Ints, rows: Ints, cuts_ns: Ints, end: int) -> Ints:
-    """For each cut the first of ``rows`` that is not before it; ``end`` where there is none."""
-    return np.append(rows, end)[np.searchsorted(ns, cuts_ns, "left")]
+def _at(ns: Ints, rows: Ints, cuts_ns: Ints) -> dict[int, int]:
+    """For each cut between these instants the first of ``rows`` that is not before it."""
+    cuts = cuts_ns[slice(*np.searchsorted(cuts_ns, (ns[0], ns[-1]), "right"))]
+    return dict(zip(cuts.tolist(), rows[np.searchsorted(ns, cuts, "left")].tolist(), strict=True))
 
 
 def _is_ordered(values: Ints) -> bool:
@@ -244,33 +250,38 @@ def _is_ordered(values: Ints) -> bool:
 
 
 def _quotes_times(sheet: Sheet, first: int, kept: Ints, _: Run, cuts_ns: Ints) -> Times:
-    ns, end = sheet.ints("ns")[kept], first + len(sheet.frame)
-    ends = (int(ns[0]), int(ns[-1]), int(ns.max())) if len(ns) else (0, 0, ABSENT)
-    return Times(first, end, len(kept), _is_ordered(ns), _at(ns, kept + first, cuts_ns, end), *ends)
+    ns, rows, end = sheet.ints("ns")[kept], kept + first, first + len(sheet.frame)
+    if not len(ns):
+        return Times(first, end, 0, ordered=True)
+    ends = int(ns[0]), int(ns[-1]), int(ns.max())
+    return Times(first, end, len(ns), _is_ordered(ns), int(rows[0]), _at(ns, rows, cuts_ns), *ends)
 
 
 def _tape_times(sheet: Sheet, first: int, kept: Ints, run: Run, cuts_ns: Ints) -> Times:
     ns, side, end = sheet.ints("ns")[kept], sheet.aggressors()[kept], first + len(sheet.frame)
     seq = sheet.maybe("seq", wanted="a whole number (int64)")
     seq = np.where(seq == ABSENT, np.arange(len(seq)) + first, seq)[kept]
-    at = _at(ns, kept + first, cuts_ns, end)
     if not len(ns):
-        return Times(first, end, 0, ordered=True, at=at)
+        return Times(first, end, 0, ordered=True)
+    rows = kept + first
     fill = np.flatnonzero((run.fills.trade_seq >= seq.min()) & (run.fills.trade_seq <= seq.max()))
     fills = taken(run.fills, fill)
     place = np.minimum(np.searchsorted(seq, fills.trade_seq), len(seq) - 1)
     true = (seq[place] == fills.trade_seq) & (ns[place] == fills.ns) & (fills.ns == fills.ns_to)
     unsided = np.flatnonzero(side == 0)[:1]
     return Times(
-        first, end, len(kept), _is_ordered(ns) and not bool((seq[1:] <= seq[:-1]).any()), at,
-        int(ns[0]), int(ns[-1]), int(ns.max()), seqs=(int(seq[0]), int(seq[-1])),
-        fill=fill[true], trade=kept[place[true]] + first,
-        unsided=int(kept[unsided[0]] + first) if len(unsided) else -1,
+        first, end, len(rows), _is_ordered(ns) and not bool((seq[1:] <= seq[:-1]).any()),
+        int(rows[0]), _at(ns, rows, cuts_ns), int(ns[0]), int(ns[-1]), int(ns.max()),
+        seqs=(int(seq[0]), int(seq[-1])),
+        fill=fill[true], trade=rows[place[true]],
+        unsided=int(rows[unsided[0]]) if len(unsided) else -1,
     )  # fmt: skip
 
 
 def _orders_times(sheet: Sheet, first: int, kept: Ints, run: Run, cuts_ns: Ints) -> Times:
-    count, end = len(kept), first + len(sheet.frame)
+    rows, count, end = kept + first, len(kept), first + len(sheet.frame)
+    if not count:
+        return Times(first, end, 0, ordered=True)
     which = as_range(kept)  # mostly all of them
     sizes = np.full(len(sheet.frame), _HUGE)
     if sheet.has("size"):
@@ -289,9 +300,6 @@ def _orders_times(sheet: Sheet, first: int, kept: Ints, run: Run, cuts_ns: Ints)
         row=some,
     )
     submit_ns = orders.submit_ns
-    at = _at(submit_ns, kept + first, cuts_ns, end)
-    if not count:
-        return Times(first, end, 0, ordered=True, at=at)
     here = (run.fills.order >= first) & (run.fills.order < end)
     fills = taken(run.fills, here)
     place = np.searchsorted(kept, fills.order - first)
@@ -299,10 +307,11 @@ def _orders_times(sheet: Sheet, first: int, kept: Ints, run: Run, cuts_ns: Ints)
     ended, live = np.flatnonzero(orders.end != EndState.UNKNOWN)[:1], np.flatnonzero(orders.live_ns != ABSENT)[:1]
     event_ns = max(int(column.max()) for column in (submit_ns, orders.cancel_ns, orders.end_ns))
     return Times(
-        first, end, count, _is_ordered(submit_ns), at, int(submit_ns[0]), int(submit_ns[-1]), event_ns,
-        tuple(_open_rows(mine, cuts_ns, at, kept + first)),
-        ended=int(kept[ended[0]] + first) if len(ended) else -1,
-        live=int(kept[live[0]] + first) if len(live) else -1,
+        first, end, count, _is_ordered(submit_ns), int(rows[0]), _at(submit_ns, rows, cuts_ns),
+        int(submit_ns[0]), int(submit_ns[-1]), event_ns,
+        tuple(_open_rows(mine, cuts_ns, rows)),
+        ended=int(rows[ended[0]]) if len(ended) else -1,
+        live=int(rows[live[0]]) if len(live) else -1,
         submit_ns=submit_ns[place],
         ends=counted(orders.end),
     )  # fmt: skip
@@ -316,18 +325,15 @@ _LOOKS: dict[str, tuple[Callable[[Sheet, int, Ints, Run, Ints], Times], tuple[st
 """How each table is looked at, and the columns that it takes."""
 
 
-def _open_rows(run: Run, cuts_ns: Ints, at: Ints, rows: Ints) -> Any:
+def _open_rows(run: Run, cuts_ns: Ints, rows: Ints) -> Iterator[tuple[int, Ints]]:
     """For each piece the orders that could fill in it, without those that belong to it."""
     first_ns, last_ns = spans_of(run)
-    edges_ns = np.concatenate(([ABSENT], cuts_ns, [np.iinfo(np.int64).max]))
-    own = np.searchsorted(rows, np.concatenate(([0], at, [np.iinfo(np.int64).max])), "left")
-    latest_ns, earliest_ns = last_ns.max(initial=ABSENT), first_ns.min(initial=edges_ns[-1])
-    for piece, (begin_ns, end_ns) in enumerate(pairwise(edges_ns)):
-        if latest_ns < begin_ns or earliest_ns > end_ns:
-            continue
+    begins_ns = np.concatenate(([ABSENT], cuts_ns))
+    ends_ns = np.concatenate((cuts_ns, [np.iinfo(np.int64).max]))
+    own = np.concatenate(([0], np.searchsorted(run.orders.submit_ns, cuts_ns, "left"), [len(rows)]))
+    pieces = np.searchsorted(ends_ns, first_ns.min(), "left"), np.searchsorted(begins_ns, last_ns.max(), "right")
+    for piece in range(*map(int, pieces)):
         for part in (slice(0, own[piece]), slice(own[piece + 1], len(rows))):
-            if part.start >= part.stop:
-                continue
-            mask = (first_ns[part] <= end_ns) & (last_ns[part] >= begin_ns)
+            mask = (first_ns[part] <= ends_ns[piece]) & (last_ns[part] >= begins_ns[piece])
             if mask.any():
                 yield piece, rows[part][mask]

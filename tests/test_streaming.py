@@ -12,10 +12,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -32,6 +34,7 @@ from invariants.laws import LAWS
 from invariants.readers.bundle import read_bundle, write_bundle
 from invariants.report.as_json import report_bytes
 from invariants.report.page.windows import Windows
+from invariants.splitting.carrying import taken
 from invariants.streaming import NotInPiecesError, audit_streamed, auditing, files
 from simcore import InputError, Rules, Run
 from simcore.run import ABSENT
@@ -40,12 +43,12 @@ PARQUET = Path(__file__).resolve().parent.parent / "fixtures" / "corpus" / "bund
 Record = Callable[[str, object], None]
 
 
-def bundle(run: Run, folder: Path, *, group_rows: int) -> Path:
+def bundle(run: Run, folder: Path, *, group_rows: int, statistics: bool = True) -> Path:
     """A bundle whose tables have row groups of so few rows."""
     shutil.rmtree(folder, ignore_errors=True)
     write_bundle(run, folder)
     for file in folder.glob("*.parquet"):
-        pq.write_table(pq.read_table(file), file, row_group_size=group_rows)
+        pq.write_table(pq.read_table(file), file, row_group_size=group_rows, write_statistics=statistics)
     return folder
 
 
@@ -66,15 +69,18 @@ def test_any_run_is_judged_as_in_memory(
         st.sampled_from((1, 2, 3, 7, 100)),
         st.sampled_from((1, 3, 1000)),
         st.sampled_from((0, 2, 50)),
+        st.booleans(),
     )
-    def holds(drawn: Split, group_rows: int, piece_rows: int, batch_rows: int, max_findings: int) -> None:
+    def holds(
+        drawn: Split, group_rows: int, piece_rows: int, batch_rows: int, max_findings: int, statistics: bool
+    ) -> None:
         monkeypatch.setattr(files, "BATCH_ROWS", batch_rows)
         files.forget()
         orders, fills = drawn.run.orders, drawn.run.fills
         if (orders.submit_ns == ABSENT).any() or "" in (*orders.order_id.tolist(), *fills.order_id.tolist()):
             seen["cannot be written"] += 1
             return
-        folder = bundle(drawn.run, tmp_path / "run", group_rows=group_rows)
+        folder = bundle(drawn.run, tmp_path / "run", group_rows=group_rows, statistics=statistics)
         whole = in_memory(folder, max_findings=max_findings)
         try:
             streamed = audit_streamed(folder, piece_rows=piece_rows, max_findings=max_findings)
@@ -145,6 +151,18 @@ def test_ids_that_are_texts_and_come_twice(days: Path, tmp_path: Path) -> None:
     report = audit_streamed(folder)
     assert report["order_ids_are_unique"].failed == 1
     assert report_bytes(report) == in_memory(folder)
+
+
+@pytest.mark.parametrize("laws", [None, LAWS[:1]], ids=["all laws", "one law"])
+def test_ids_of_two_kinds_are_judged_as_a_whole(tmp_path: Path, laws: Any) -> None:
+    """Orders have them as marked texts, the fills here are all of an integer: it was taken for no order's."""
+    run = read_bundle(PARQUET)
+    names = np.array([7, "b"], np.object_)
+    fills = taken(replace(run.fills, order_id=names), np.array([0]))
+    write_bundle(replace(run, orders=replace(run.orders, order_id=names), fills=fills), tmp_path / "run")
+    assert audit(read_bundle(tmp_path / "run"))["fills_have_orders"].failed == 0
+    with pytest.raises(NotInPiecesError, match="integers and texts side by side"):
+        audit_streamed(tmp_path / "run", laws=laws)
 
 
 def test_numbers_are_judged_without_pandas(tmp_path: Path) -> None:

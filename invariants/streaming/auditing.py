@@ -18,6 +18,7 @@ from invariants.laws.catalogue import MAX_FINDINGS, Law
 from invariants.laws.crossings import Window, lacks
 from invariants.missed import DIALS
 from invariants.readers.bundle_head import checked_head, declared_of, instrument_of, rules_of
+from invariants.readers.tables import quoted_in
 from invariants.smells import Distances, smells
 from invariants.split import Piece, judge, merge
 from invariants.splitting.carrying import Carrier, emptied, taken
@@ -81,6 +82,8 @@ def audit_streamed(
             pool.begin()
         run, files, inputs = _opened(folder, rules, shelf)
         check_documented(run)
+        if any(quoted_in(file.schema) for file in files.values()):
+            raise NotInPiecesError("the ids of orders are integers and texts side by side")
         if laws is not None and are_of_fills(laws, run, files):
             return _unchanged(judged_by_fills(run, files, laws, max_findings), inputs)
         if run.rules.cap_action == "cancel" and run.rules.position_cap_lots is not None:
@@ -197,7 +200,7 @@ def _planned(pool: Pool, plan: Plan, piece_rows: int, hashes: str) -> Plan:
     sizes = _needs_sizes(plan)
     for table, file in plan.files.items():
         jobs = (
-            (file, group, plan.fills_in(file, group), cuts_ns, plan.dropped[table], sizes)
+            (file, group, *plan.fills_in(file, group), cuts_ns, plan.dropped[table], sizes)
             for group in range(len(file.group_rows))
         )
         plan.time(_all(pool, times_in, jobs), table)

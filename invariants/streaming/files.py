@@ -25,7 +25,8 @@ from simcore import InputError
 from simcore.cells import arrow_of
 from simcore.frames import Sheet, check_names
 from simcore.rules import LARGEST_BYTES
-from simcore.run import Ints
+from simcore.run import ABSENT, Ints
+from simcore.units import INT64_MAX
 
 BATCH_ROWS = 2**15
 """Rows that are decoded at a time, however long a row group is."""
@@ -45,7 +46,7 @@ class TableFile:
     """One table of a bundle: where it is, and how many rows each of its row groups has.
 
     ``path`` is a local path or a URL. Rows are numbered from 0 here, over the whole file. Columns that are ``void`` are
-    empty.
+    empty. ``seqs`` has the lowest and the highest ``seq`` that each row group can have.
     """
 
     table: str
@@ -53,6 +54,7 @@ class TableFile:
     group_rows: tuple[int, ...]
     schema: Any
     void: frozenset[str]
+    seqs: tuple[tuple[int, int], ...]
 
     def __len__(self) -> int:
         return sum(self.group_rows)
@@ -170,7 +172,19 @@ def table_file(table: str, path: str) -> TableFile:
     check_rows(sum(rows), sum(column.total_compressed_size for column in columns), path)
     check_names(told.schema_arrow.names, path)
     full = {column.path_in_schema for column in columns if not _is_void(column)}
-    return TableFile(table, path, rows, told.schema_arrow, frozenset(told.schema_arrow.names) - full)
+    void = frozenset(told.schema_arrow.names) - full
+    return TableFile(table, path, rows, told.schema_arrow, void, tuple(map(_seqs, groups)))
+
+
+def _seqs(group: Any) -> tuple[int, int]:
+    """What the statistics of a row group say of ``seq``, where they do."""
+    for column in (group.column(k) for k in range(group.num_columns)):
+        told = column.statistics
+        if column.path_in_schema == "seq" and told is not None and told.has_min_max and told.null_count == 0:
+            low, high = told.min, told.max
+            if isinstance(low, int):
+                return low, high
+    return ABSENT, INT64_MAX  # where it is missing a row's number stands for it
 
 
 def _is_void(column: Any) -> bool:

@@ -134,13 +134,16 @@ class Plan:
         self.cuts = [cuts[ns] for ns in sorted(cuts)]
         return [cut.ns for cut in self.cuts]
 
-    def fills_in(self, file: TableFile, group: int) -> Run:
-        """The run with the fills that the second look at a row group needs."""
-        fills = self.run.fills
+    def fills_in(self, file: TableFile, group: int) -> tuple[Run, Ints]:
+        """The run with the fills that the second look at a row group needs, and their places."""
+        rows: Ints = np.empty(0, np.int64)
+        if file.table == "orders":
+            rows = self._naming(file.edges[group], file.edges[group + 1])
         if file.table == "tape":
-            return self.run
-        rows = self._naming(file.edges[group], file.edges[group + 1]) if file.table == "orders" else slice(0, 0)
-        return replace(self.run, fills=taken(fills, rows))
+            low, high = file.seqs[group]
+            rows = np.flatnonzero((self.run.fills.trade_seq >= low) & (self.run.fills.trade_seq <= high))
+        positions = taken(self.run.positions, slice(0, 0))
+        return replace(self.run, fills=taken(self.run.fills, rows), positions=positions), rows
 
     def _naming(self, begin: int, end: int) -> Ints:
         """The fills of the orders in these rows."""
@@ -176,8 +179,7 @@ class Plan:
     def _take_orders(self, found: Sequence[Times]) -> None:
         submit_ns = np.full(len(self.run.fills), ABSENT)
         for times in found:
-            if times.kept:
-                submit_ns[self._naming(times.begin, times.end)] = times.submit_ns
+            submit_ns[times.fill] = times.submit_ns
         self.submit_ns = self.shelf.put(submit_ns)
         open_rows: dict[int, list[Ints]] = {}
         for piece, rows in (pair for times in found for pair in times.open_rows):

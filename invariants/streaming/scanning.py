@@ -190,10 +190,10 @@ class Times:
     ``kept`` rows, from ``first_ns`` to ``last_ns``, in order if ``ordered`` (a tape also by ``seq``); the first of them
     is ``row``. ``at`` has for each cut between them the first row that is not before it. ``open_rows``: for pieces,
     the orders that could fill in them and do not belong to them. ``seqs``: the first and the last place on the tape.
-    ``fill`` and ``trade``: fills that name a trade of theirs in this group, and its row. ``event_ns``: the
-    last instant of which the rows speak. Rows that say what a run knows, -1 where there is none:
-    ``ended`` (an order with an end), ``live`` (logged as live), ``unsided`` (a trade of unknown side).
-    ``submit_ns`` is that of the order of each fill, ``ends`` says how many orders ended how.
+    ``fill`` are places of fills: on a tape of those that name a trade of theirs here, of which ``trade`` is the row;
+    of those whose orders are here, sent at ``submit_ns``. ``event_ns``: the last instant of which the rows speak.
+    Rows that say what a run knows, -1 where there is none: ``ended`` (an order with an end), ``live`` (logged as
+    live), ``unsided`` (a trade of unknown side). ``ends`` says how many orders ended how.
     """
 
     begin: int
@@ -217,18 +217,19 @@ class Times:
 
 
 def times_in(
-    file: TableFile, group: int, run: Run, cuts_ns: Sequence[int], dropped: Ints, needs_sizes: bool
+    file: TableFile, group: int, run: Run, fills: Ints, cuts_ns: Sequence[int], dropped: Ints, needs_sizes: bool
 ) -> list[Times]:
     """Look at a row group for the second time.
 
-    ``run`` has the rules, the provenance and the fills: for orders those of orders in this group
-    (``order`` is the row in the file), for a tape all of which the trade is named.
+    ``run`` has the rules, the provenance and some fills, of which ``fills`` are the places: for orders those of
+    orders in this group (``order`` is the row in the file), for a tape those of which the trade may be in it.
     """
     look, columns = _LOOKS[file.table]
     columns = (*columns, "size") if needs_sizes and file.table == "orders" else columns
     cuts = np.array(cuts_ns, np.int64)
     return [
-        look(sheet, first, _kept(sheet, dropped - first), run, cuts) for first, sheet in file.sheets(group, columns)
+        look(sheet, first, _kept(sheet, dropped - first), run, fills, cuts)
+        for first, sheet in file.sheets(group, columns)
     ]
 
 
@@ -249,7 +250,7 @@ def _is_ordered(values: Ints) -> bool:
     return not bool((values[1:] < values[:-1]).any())
 
 
-def _quotes_times(sheet: Sheet, first: int, kept: Ints, _: Run, cuts_ns: Ints) -> Times:
+def _quotes_times(sheet: Sheet, first: int, kept: Ints, _: Run, _fills: Ints, cuts_ns: Ints) -> Times:
     ns, rows, end = sheet.ints("ns")[kept], kept + first, first + len(sheet.frame)
     if not len(ns):
         return Times(first, end, 0, ordered=True)
@@ -257,7 +258,7 @@ def _quotes_times(sheet: Sheet, first: int, kept: Ints, _: Run, cuts_ns: Ints) -
     return Times(first, end, len(ns), _is_ordered(ns), int(rows[0]), _at(ns, rows, cuts_ns), *ends)
 
 
-def _tape_times(sheet: Sheet, first: int, kept: Ints, run: Run, cuts_ns: Ints) -> Times:
+def _tape_times(sheet: Sheet, first: int, kept: Ints, run: Run, fill_rows: Ints, cuts_ns: Ints) -> Times:
     ns, side, end = sheet.ints("ns")[kept], sheet.aggressors()[kept], first + len(sheet.frame)
     seq = sheet.maybe("seq", wanted="a whole number (int64)")
     seq = np.where(seq == ABSENT, np.arange(len(seq)) + first, seq)[kept]
@@ -273,12 +274,12 @@ def _tape_times(sheet: Sheet, first: int, kept: Ints, run: Run, cuts_ns: Ints) -
         first, end, len(rows), _is_ordered(ns) and not bool((seq[1:] <= seq[:-1]).any()),
         int(rows[0]), _at(ns, rows, cuts_ns), int(ns[0]), int(ns[-1]), int(ns.max()),
         seqs=(int(seq[0]), int(seq[-1])),
-        fill=fill[true], trade=rows[place[true]],
+        fill=fill_rows[fill[true]], trade=rows[place[true]],
         unsided=int(rows[unsided[0]]) if len(unsided) else -1,
     )  # fmt: skip
 
 
-def _orders_times(sheet: Sheet, first: int, kept: Ints, run: Run, cuts_ns: Ints) -> Times:
+def _orders_times(sheet: Sheet, first: int, kept: Ints, run: Run, fill_rows: Ints, cuts_ns: Ints) -> Times:
     rows, count, end = kept + first, len(kept), first + len(sheet.frame)
     if not count:
         return Times(first, end, 0, ordered=True)
@@ -312,12 +313,13 @@ def _orders_times(sheet: Sheet, first: int, kept: Ints, run: Run, cuts_ns: Ints)
         tuple(_open_rows(mine, cuts_ns, rows)),
         ended=int(rows[ended[0]]) if len(ended) else -1,
         live=int(rows[live[0]]) if len(live) else -1,
+        fill=fill_rows[here],
         submit_ns=submit_ns[place],
         ends=counted(orders.end),
     )  # fmt: skip
 
 
-_LOOKS: dict[str, tuple[Callable[[Sheet, int, Ints, Run, Ints], Times], tuple[str, ...]]] = {
+_LOOKS: dict[str, tuple[Callable[[Sheet, int, Ints, Run, Ints, Ints], Times], tuple[str, ...]]] = {
     "orders": (_orders_times, ("submit_ns", "live_ns", "cancel_ns", "end_ns", "end")),
     "tape": (_tape_times, ("ns", "seq", "aggressor")),
     "quotes": (_quotes_times, ("ns",)),

@@ -245,6 +245,7 @@ def run_from_frames(
     sheets = {t: Sheet(_no_rows(t) if f is None else f, t, names[t]) for t, f in given.items()}
     our_orders = orders_of(sheets["orders"], grid)
     our_fills = fills_of(sheets["fills"], grid, our_orders)
+    _check_ids(our_fills, our_orders, names["fills"])
     tape, quotes = trades_of(sheets["tape"], grid), tops_of(sheets["quotes"], grid)
     sampled = positions_of(sheets["positions"], grid)
     bad = [row for sheet in sheets.values() for row in sheet.rejected()]
@@ -270,6 +271,19 @@ def run_from_frames(
         engine=engine,
         engine_version=engine_version,
     )
+
+
+def _check_ids(our_fills: Fills, our_orders: Orders, file: str) -> None:
+    """Integers in one table and their texts in the other are a slip of the tables, not of the simulator."""
+    named, known = our_fills.order_id.tolist(), our_orders.order_id.tolist()
+    kinds = [set(map(type, names)) for names in (named, known)]
+    if kinds[0] == kinds[1] or not all(len(kind) == 1 for kind in kinds):
+        return
+    texts = {str(name): name for name in known}
+    for name, row in zip(named, our_fills.row.tolist(), strict=True):
+        if str(name) in texts:
+            wanted = f"the id as the orders have it: {texts[str(name)]!r}"
+            raise InputError(file=file, row=row, field="order_id", got=name, wanted=wanted)
 
 
 _COLUMNS = {

@@ -41,6 +41,8 @@ from simcore.run import ABSENT
 
 PARQUET = Path(__file__).resolve().parent.parent / "fixtures" / "corpus" / "bundle-parquet"
 Record = Callable[[str, object], None]
+BY_FILLS = [law for law in LAWS if law.name == "no_double_fill"]
+"""Judged by the fills and their orders alone."""
 
 
 def bundle(run: Run, folder: Path, *, group_rows: int, statistics: bool = True) -> Path:
@@ -153,7 +155,7 @@ def test_ids_that_are_texts_and_come_twice(days: Path, tmp_path: Path) -> None:
     assert report_bytes(report) == in_memory(folder)
 
 
-@pytest.mark.parametrize("laws", [None, LAWS[:1]], ids=["all laws", "one law"])
+@pytest.mark.parametrize("laws", [None, BY_FILLS], ids=["all laws", "one law"])
 def test_ids_of_two_kinds_are_judged_as_a_whole(tmp_path: Path, laws: Any) -> None:
     """Orders have them as marked texts, the fills here are all of an integer: it was taken for no order's."""
     run = read_bundle(PARQUET)
@@ -163,6 +165,35 @@ def test_ids_of_two_kinds_are_judged_as_a_whole(tmp_path: Path, laws: Any) -> No
     assert audit(read_bundle(tmp_path / "run"))["fills_have_orders"].failed == 0
     with pytest.raises(NotInPiecesError, match="integers and texts side by side"):
         audit_streamed(tmp_path / "run", laws=laws)
+
+
+@pytest.mark.parametrize("laws", [None, BY_FILLS], ids=["all laws", "one law"])
+@pytest.mark.parametrize("integers", ["orders", "fills"])
+def test_integers_here_and_their_texts_there_are_a_slip_of_the_tables(tmp_path: Path, integers: str, laws: Any) -> None:
+    """The simulator was accused of fills of no order."""
+    folder = shutil.copytree(PARQUET, tmp_path / "run")
+    for table in ("orders", "fills"):
+        read = pq.read_table(folder / f"{table}.parquet")
+        place = read.schema.get_field_index("order_id")
+        names: list[Any] = [1, 2] if table == integers else ["1", "2"]
+        pq.write_table(read.set_column(place, "order_id", pa.array(names)), folder / f"{table}.parquet")
+    with pytest.raises(InputError) as refused:
+        audit(read_bundle(folder))
+    assert (refused.value.file, refused.value.row) == (str(folder / "fills.parquet"), 1)
+    assert str(refused.value).endswith(f"wanted the id as the orders have it: {1 if integers == 'orders' else '1'!r}")
+    with pytest.raises(NotInPiecesError, match="an id is an integer here and a text there"):
+        audit_streamed(folder, laws=laws)
+
+
+@pytest.mark.parametrize("laws", [None, BY_FILLS], ids=["all laws", "one law"])
+def test_ids_of_an_odd_kind_are_judged_as_a_whole(days: Path, tmp_path: Path, laws: Any) -> None:
+    folder = shutil.copytree(days, tmp_path / "run")
+    read = pq.read_table(folder / "orders.parquet")
+    place = read.schema.get_field_index("order_id")
+    unsigned = read.column("order_id").cast(pa.uint64())
+    pq.write_table(read.set_column(place, "order_id", unsigned), folder / "orders.parquet")
+    with pytest.raises(NotInPiecesError, match="ids of the type uint64"):
+        audit_streamed(folder, laws=laws)
 
 
 def test_numbers_are_judged_without_pandas(tmp_path: Path) -> None:

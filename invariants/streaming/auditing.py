@@ -28,9 +28,9 @@ from invariants.streaming.files import TableFile, changed, read_bytes, sha256_of
 from invariants.streaming.judging import judge_stretch, stretches
 from invariants.streaming.keeping import Judged, Kept
 from invariants.streaming.naming import are_of_fills, judged_by_fills
-from invariants.streaming.planning import Brief, NotInPiecesError, Plan, different_ids, repeated, rise
+from invariants.streaming.planning import Brief, Plan, different_ids, repeated, rise
 from invariants.streaming.pools import Pool, pool_of
-from invariants.streaming.scanning import OddIdsError, hashes_in, names_in, times_in
+from invariants.streaming.scanning import NotInPiecesError, hashes_in, names_in, times_in
 from invariants.streaming.shelf import Shelf
 from simcore import Rules, Run
 from simcore.frames import Sheet, fills_of, positions_of, run_from_frames
@@ -187,15 +187,12 @@ def _planned(pool: Pool, plan: Plan, piece_rows: int, hashes: str) -> Plan:
     for table, file in plan.files.items():
         groups = range(len(file.group_rows))
         every = piece_rows if file is longest else 0
-        try:
-            found = _all(pool, names_in, [(file, group, plan.run.instrument, ids, every) for group in groups])
-            plan.name(found, table, ids)
-            wanted_ns += [ns for names in found for ns in names.cuts_ns]
-            if table == "orders" and not rise(found):
-                _all(pool, hashes_in, [(file, group, plan.dropped[table], hashes) for group in groups])
-                plan.again = repeated(file, hashes)
-        except OddIdsError as error:
-            raise NotInPiecesError(f"ids of the type {error}") from None
+        found = _all(pool, names_in, [(file, group, plan.run.instrument, ids, every) for group in groups])
+        plan.name(found, table, ids)
+        wanted_ns += [ns for names in found for ns in names.cuts_ns]
+        if table == "orders" and not rise(found):
+            _all(pool, hashes_in, [(file, group, plan.dropped[table], hashes) for group in groups])
+            plan.again = repeated(file, hashes)
     cuts_ns = plan.cut(wanted_ns)
     sizes = _needs_sizes(plan)
     for table, file in plan.files.items():

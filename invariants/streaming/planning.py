@@ -20,7 +20,7 @@ from invariants.laws.crossings import Window
 from invariants.splitting.carrying import joined, taken
 from invariants.splitting.cutting import Cut, Seams, start_of
 from invariants.streaming.files import TableFile
-from invariants.streaming.scanning import CONVERT, Names, Times, hashes_at, places_in, plain_ids
+from invariants.streaming.scanning import CONVERT, Names, NotInPiecesError, Times, hashes_at, places_in, plain_ids
 from invariants.streaming.shelf import Shelf
 from simcore import Run
 from simcore.run import ABSENT, Fills, Ints, Objects, Orders, Rejected
@@ -28,10 +28,6 @@ from simcore.units import INT64_MAX
 
 IDS_AT_ONCE = 2**22
 """Hashes compared in one go: 64 MB."""
-
-
-class NotInPiecesError(Exception):
-    """A run that can only be judged as a whole; the argument says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from invariants.streaming.files import TableFile
 from invariants.streaming.shelf import room_in
 from simcore import Instrument, Run
 from simcore import pandas_later as pd
-from simcore.cells import numpy_of
+from simcore.cells import arrow_of, numpy_of
 from simcore.frames import Sheet, orders_of, tops_of, trades_of
 from simcore.grid import Step
 from simcore.run import ABSENT, EndState, Ints, Orders, Rejected, counted, objects
@@ -40,8 +40,8 @@ SIZES = {"orders": ("size",), "tape": ("size",), "quotes": ("bid_size", "ask_siz
 _HUGE = 2**62
 
 
-class OddIdsError(Exception):
-    """Ids of a kind that cannot be looked up in columns; the argument names it."""
+class NotInPiecesError(Exception):
+    """A run that can only be judged as a whole; the argument says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +98,12 @@ def _named(
 def places_in(ids: Any, column: Any) -> Ints:
     """For each id of a column its place among the different ``ids``, -1 where it is none of them.
 
-    Both are as ``plain_ids`` has them; integers among ``ids`` rise.
+    Both are as ``plain_ids`` has them; integers among ``ids`` rise. Raises ``NotInPiecesError`` where one has as
+    integers what the other has as texts.
     """
     if isinstance(column, np.ndarray) != isinstance(ids, np.ndarray):
+        if pc.any(pc.is_in(_as_texts(column), value_set=_as_texts(ids))).as_py():
+            raise NotInPiecesError("an id is an integer here and a text there")
         return np.full(len(column), -1)
     if not isinstance(column, np.ndarray):
         return np.asarray(pc.index_in(column, value_set=ids).fill_null(-1), dtype=np.int64)
@@ -113,6 +116,10 @@ def places_in(ids: Any, column: Any) -> Ints:
     found = np.full(len(column), -1)
     found[at[true]] = np.arange(low, high)[true]
     return found
+
+
+def _as_texts(ids: Any) -> Any:
+    return (arrow_of(ids) if isinstance(ids, np.ndarray) else ids).cast(pa.large_string())
 
 
 def hashes_in(file: TableFile, group: int, dropped: Ints, folder: str) -> None:
@@ -135,7 +142,7 @@ def hashes_at(folder: str, group: int) -> Path:
 
 
 def plain_ids(column: Any) -> Any:
-    """Ids as one column of int64 or one Arrow array of text; raises ``OddIdsError`` for ids of another kind.
+    """Ids as one column of int64 or one Arrow array of text; raises ``NotInPiecesError`` for ids of another kind.
 
     A missing integer is any one: an order without id is refused when it is judged.
     """
@@ -147,7 +154,7 @@ def plain_ids(column: Any) -> Any:
         return numpy_of(array.cast(pa.int64()))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return array.cast(pa.large_string())
-    raise OddIdsError(str(kind))
+    raise NotInPiecesError(f"ids of the type {kind}")
 
 
 def _rising(ids: Ints) -> tuple[int, int] | None:

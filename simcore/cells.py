@@ -376,6 +376,9 @@ def names(cells: Cells) -> Ints | npt.NDArray[np.object_]:
 
     if cells.kind == "int" and not cells.null.any():
         return np.asarray(cells.values, dtype=np.int64)
+    listed = cells.listed()
+    if set(map(type, listed)) <= {int, str} and "" not in listed:
+        return _object_array(listed)
     return _object_array(_each(cells, same, types=(int, str), wanted="an id: an int or a text"))
 
 

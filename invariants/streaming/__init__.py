@@ -7,6 +7,6 @@ however it was cut and whoever judged the pieces. No law knows of it.
 from __future__ import annotations
 
 from invariants.streaming.auditing import audit_streamed, is_long
-from invariants.streaming.scanning import NotInPiecesError
+from invariants.streaming.ids import NotInPiecesError
 
 __all__ = ["NotInPiecesError", "audit_streamed", "is_long"]

@@ -18,19 +18,19 @@ from invariants.laws.catalogue import MAX_FINDINGS, Law
 from invariants.laws.crossings import Window, lacks
 from invariants.missed import DIALS
 from invariants.readers.bundle_head import checked_head, declared_of, instrument_of, rules_of
-from invariants.readers.tables import quoted_in
 from invariants.smells import Distances, smells
 from invariants.split import Piece, judge, merge
 from invariants.splitting.carrying import Carrier, emptied, taken
 from invariants.splitting.cutting import Seams, end_of, start_of
 from invariants.streaming.around import around, without_rows
 from invariants.streaming.files import TableFile, changed, read_bytes, sha256_of_all, table_file, tables_in
+from invariants.streaming.ids import Ids, NotInPiecesError, hashes_in, repeated
 from invariants.streaming.judging import judge_stretch, stretches
 from invariants.streaming.keeping import Judged, Kept
 from invariants.streaming.naming import are_of_fills, judged_by_fills
-from invariants.streaming.planning import Brief, Plan, different_ids, repeated, rise
+from invariants.streaming.planning import Brief, Plan, rise
 from invariants.streaming.pools import Pool, pool_of
-from invariants.streaming.scanning import NotInPiecesError, hashes_in, names_in, times_in
+from invariants.streaming.scanning import names_in, times_in
 from invariants.streaming.shelf import Shelf
 from simcore import Rules, Run
 from simcore.frames import Sheet, fills_of, positions_of, run_from_frames
@@ -82,8 +82,6 @@ def audit_streamed(
             pool.begin()
         run, files, inputs = _opened(folder, rules, shelf)
         check_documented(run)
-        if any(quoted_in(file.schema) for file in files.values()):
-            raise NotInPiecesError("the ids of orders are integers and texts side by side")
         if laws is not None and are_of_fills(laws, run, files):
             return _unchanged(judged_by_fills(run, files, laws, max_findings), inputs)
         if run.rules.cap_action == "cancel" and run.rules.position_cap_lots is not None:
@@ -181,7 +179,7 @@ def _converted(file: TableFile | None, convert: Callable[[Sheet], _Rows], lost: 
 
 
 def _planned(pool: Pool, plan: Plan, piece_rows: int, hashes: str) -> Plan:
-    ids = different_ids(plan.run.fills)
+    ids = Ids.of(plan.run.fills, plan.files.get("orders"))
     longest = max(plan.files.values(), key=len, default=None)
     wanted_ns: list[int] = []
     for table, file in plan.files.items():
@@ -191,7 +189,7 @@ def _planned(pool: Pool, plan: Plan, piece_rows: int, hashes: str) -> Plan:
         plan.name(found, table, ids)
         wanted_ns += [ns for names in found for ns in names.cuts_ns]
         if table == "orders" and not rise(found):
-            _all(pool, hashes_in, [(file, group, plan.dropped[table], hashes) for group in groups])
+            _all(pool, hashes_in, [(file, group, ids, plan.dropped[table], hashes) for group in groups])
             plan.again = repeated(file, hashes)
     cuts_ns = plan.cut(wanted_ns)
     sizes = _needs_sizes(plan)

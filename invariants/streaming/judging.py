@@ -18,6 +18,7 @@ from invariants.split import Piece, judge
 from invariants.splitting.carrying import ONCE, Carrier, Part, joined, places_of, taken
 from invariants.splitting.cutting import Cut, Seams, end_of, start_of
 from invariants.streaming.files import TableFile
+from invariants.streaming.ids import check_same
 from invariants.streaming.keeping import Judged, keep
 from invariants.streaming.planning import Brief, Task
 from invariants.streaming.scanning import CONVERT
@@ -27,7 +28,10 @@ from simcore.run import ABSENT, Ints, Positions
 
 
 def judge_stretch(brief: Brief, tasks: Sequence[Task], folder: Path | None = None) -> list[Judged]:
-    """Judge some pieces in a row, and keep each in ``folder`` at once where there is one. Raises ``InputError``."""
+    """Judge some pieces in a row, and keep each in ``folder`` at once where there is one.
+
+    Raises ``InputError``, ``NotInPiecesError``.
+    """
     desks = {table: Desk(file, brief, tasks) for table, file in brief.files.items()}
     judged = []
     for task in tasks:
@@ -116,6 +120,7 @@ def _loaded(brief: Brief, task: Task, desks: dict[str, Desk]) -> tuple[Run, list
     }
     first, end = task.own_fills
     fills = replace(task.fills, order=places_of(orders.row - 1, task.fills.order))
+    check_same(orders, fills)
     before_lots = task.position_lots - int((fills.side * fills.size_lots)[:first].sum())
     run = replace(
         empty,

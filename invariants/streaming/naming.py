@@ -12,8 +12,8 @@ import pyarrow as pa
 from invariants.auditing import Report
 from invariants.laws.catalogue import Law
 from invariants.streaming.files import TableFile
-from invariants.streaming.planning import different_ids, places_of_fills
-from invariants.streaming.scanning import CONVERT, doubtful_columns, places_in, plain_ids
+from invariants.streaming.ids import Ids, check_same
+from invariants.streaming.scanning import CONVERT, doubtful_columns
 from simcore import Run
 from simcore.cells import arrow_of
 from simcore.run import Ints
@@ -48,13 +48,13 @@ def judged_by_fills(run: Run, files: dict[str, TableFile], laws: Sequence[Law], 
 
 def _with_named_orders(run: Run, file: TableFile) -> Run:
     """The run with the first order of each id that fills name; any one where there is none: there are orders."""
-    ids = different_ids(run.fills)
-    order = np.full(len(ids), -1)
+    ids = Ids.of(run.fills, file)
+    order = np.full(len(ids.numbers), -1)
     count = 0
     found: list[tuple[Ints, Any]] = []
     for group in range(len(file.group_rows)):
         for first, table in file.batches(group, _READ):
-            place = places_in(ids, plain_ids(table.column("order_id")))
+            place = ids.places(ids.column(table.column("order_id")))
             at = np.flatnonzero(place >= 0)
             at = at[order[place[at]] < 0]
             _, once = np.unique(place[at], return_index=True)
@@ -64,8 +64,10 @@ def _with_named_orders(run: Run, file: TableFile) -> Run:
             if len(rows):
                 found.append((rows + first, table.take(arrow_of(rows))))
     found = found or list(file.picked(np.arange(min(len(file), 1))))
-    fills = replace(run.fills, order=order[places_of_fills(run.fills, ids)])
+    fills = replace(run.fills, order=order[ids.places_of_fills(run.fills)])
     if not found:
         return replace(run, fills=fills)
     sheet = file.sheet_of(np.concatenate([rows for rows, _ in found]), pa.concat_tables([table for _, table in found]))
-    return replace(run, fills=fills, orders=CONVERT["orders"](sheet, run.instrument))
+    orders = CONVERT["orders"](sheet, run.instrument)
+    check_same(orders, fills)
+    return replace(run, fills=fills, orders=orders)

@@ -11,23 +11,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from invariants.laws.crossings import Window
 from invariants.splitting.carrying import joined, taken
 from invariants.splitting.cutting import Cut, Seams, start_of
 from invariants.streaming.files import TableFile
-from invariants.streaming.scanning import CONVERT, Names, NotInPiecesError, Times, hashes_at, places_in, plain_ids
+from invariants.streaming.ids import Ids, NotInPiecesError
+from invariants.streaming.scanning import CONVERT, Names, Times
 from invariants.streaming.shelf import Shelf
 from simcore import Run
 from simcore.run import ABSENT, Fills, Ints, Objects, Orders, Rejected
 from simcore.units import INT64_MAX
-
-IDS_AT_ONCE = 2**22
-"""Hashes compared in one go: 64 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +106,18 @@ class Plan:
     ends: Counter[str] = field(default_factory=Counter)
     spans: dict[str, list[tuple[int, int, int]]] = field(default_factory=dict)
 
-    def name(self, found: Sequence[Names], table: str, ids: Any) -> None:
-        """Take in the first look at a table; ``ids`` are the different ids that the fills name."""
+    def name(self, found: Sequence[Names], table: str, ids: Ids) -> None:
+        """Take in the first look at a table; ``ids`` are those that the fills name."""
         lost = [row for names in found for row in names.rejected]
         self.rejected += lost
         self.dropped[table] = np.array([row.row - 1 for row in lost], dtype=np.int64)
         if table == "orders":
-            first = np.full(len(ids) + 1, -1)
+            first = np.full(len(ids.numbers) + 1, -1)
             for names in reversed(found):
                 first[names.named] = names.row
             fills = self.run.fills
-            self.run = replace(self.run, fills=replace(fills, order=self.shelf.put(first[places_of_fills(fills, ids)])))
+            order = self.shelf.put(first[ids.places_of_fills(fills)])
+            self.run = replace(self.run, fills=replace(fills, order=order))
 
     def cut(self, cuts_ns: Iterable[int]) -> list[int]:
         """Find the places nearest to these instants at which the fills let the run be cut."""
@@ -277,57 +274,7 @@ def _check_order(table: str, told: Sequence[Times]) -> None:
         raise NotInPiecesError(f"the {table} do not stand in the order of their times")
 
 
-def different_ids(fills: Fills) -> Any:
-    """The different ids that fills name, as ``places_in`` takes them.
-
-    Raises ``NotInPiecesError`` where they are of two kinds.
-    """
-    if fills.order_id.dtype != np.object_:
-        return np.unique(fills.order_id)
-    try:
-        return pa.array(dict.fromkeys(fills.order_id.tolist()), pa.large_string())
-    except (pa.ArrowException, TypeError):
-        raise NotInPiecesError("the ids that fills name are integers and texts side by side") from None
-
-
-def places_of_fills(fills: Fills, ids: Any) -> Ints:
-    """For each fill the place of its id among these, which are all that there are."""
-    whole = fills.order_id.dtype != np.object_
-    return places_in(ids, fills.order_id if whole else pa.array(fills.order_id, pa.large_string()))
-
-
 def rise(found: Sequence[Names]) -> bool:
-    """Whether ids are integers that rise from the first order to the last, so that none comes twice."""
+    """Whether ids rise as numbers from the first order to the last, so that none comes twice."""
     ends = [names.rising for names in found]
     return None not in ends and all(a[1] < b[0] for a, b in pairwise(end for end in ends if end is not None))
-
-
-def repeated(file: TableFile, hashes: str) -> Ints:
-    """Orders whose id was used before, and the first order of that id: an array of two rows.
-
-    The ``hashes`` in that folder are compared in as many rounds as keep memory bounded, then the ids themselves.
-    """
-    rounds = len(file) // IDS_AT_ONCE + 1
-    suspects = [_alike(file, hashes, number, rounds) for number in range(rounds)]
-    first: dict[Any, int] = {}
-    again = []
-    for rows, table in file.picked(np.sort(np.concatenate(suspects))):
-        for name, row in zip(plain_ids(table.column("order_id")).tolist(), rows.tolist(), strict=True):
-            if first.setdefault(name, row) != row:
-                again.append((row, first[name]))
-    return np.array(again, dtype=np.int64).reshape(-1, 2).T
-
-
-def _alike(file: TableFile, folder: str, number: int, rounds: int) -> Ints:
-    """The rows of this round whose hash another row has, too."""
-    found = []
-    for group in range(len(file.group_rows)):
-        hashes, rows = np.load(hashes_at(folder, group), mmap_mode="r")
-        mine = hashes % np.uint64(rounds) == number
-        found.append(np.stack((hashes[mine], rows[mine])))
-    hashes, rows = np.concatenate(found, axis=1)
-    by_hash = np.argsort(hashes, kind="stable")
-    hashes = hashes[by_hash]
-    same = hashes[1:] == hashes[:-1]
-    alike = (np.append(same, False) | np.insert(same, 0, False))[: len(rows)]  # there may be no rows
-    return np.asarray(rows[by_hash][alike], dtype=np.int64)

@@ -7,23 +7,18 @@ the cuts stand in each table, and which orders are open across them.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from invariants.readers.tables import frame_of_arrow
-from invariants.splitting.carrying import as_range, places_of, spans_of, taken
+from invariants.splitting.carrying import as_range, spans_of, taken
 from invariants.streaming.files import TableFile
-from invariants.streaming.shelf import room_in
+from invariants.streaming.ids import Ids, rising
 from simcore import Instrument, Run
-from simcore import pandas_later as pd
-from simcore.cells import arrow_of, numpy_of
 from simcore.frames import Sheet, orders_of, tops_of, trades_of
 from simcore.grid import Step
 from simcore.run import ABSENT, EndState, Ints, Orders, Rejected, counted, objects
@@ -40,16 +35,12 @@ SIZES = {"orders": ("size",), "tape": ("size",), "quotes": ("bid_size", "ask_siz
 _HUGE = 2**62
 
 
-class NotInPiecesError(Exception):
-    """A run that can only be judged as a whole; the argument says why."""
-
-
 @dataclass(frozen=True, slots=True)
 class Names:
     """The first look at some rows that stand together.
 
     ``rejected``: rows that no column can hold. ``named``: which of the ids of the fills the orders
-    have, ``row`` their first rows. ``rising``: the first and the last id, where ids are integers that rise.
+    have, ``row`` their first rows. ``rising``: the first and the last id, where they rise as numbers.
     ``cuts_ns``: the instants of every so-manieth row.
     """
 
@@ -60,10 +51,10 @@ class Names:
     cuts_ns: tuple[int, ...] = ()
 
 
-def names_in(file: TableFile, group: int, instrument: Instrument, ids: Any, piece_rows: int) -> list[Names]:
+def names_in(file: TableFile, group: int, instrument: Instrument, ids: Ids, piece_rows: int) -> list[Names]:
     """Look at a row group for the first time.
 
-    ``ids`` are the different ids that fills name. The run is to be cut at every ``piece_rows``-th row, if at any.
+    ``ids`` are those that fills name. The run is to be cut at every ``piece_rows``-th row, if at any.
     """
     doubtful = doubtful_columns(file, instrument)
     columns = [column for column, _ in doubtful]
@@ -75,7 +66,7 @@ def names_in(file: TableFile, group: int, instrument: Instrument, ids: Any, piec
 
 
 def _named(
-    file: TableFile, first: int, table: Any, doubtful: Sequence[tuple[str, Step]], ids: Any, piece_rows: int
+    file: TableFile, first: int, table: Any, doubtful: Sequence[tuple[str, Step]], ids: Ids, piece_rows: int
 ) -> Names:
     lost = _rejected(file, first, table, doubtful)
     cuts_ns: tuple[int, ...] = ()
@@ -85,81 +76,13 @@ def _named(
         cuts_ns = tuple(sheet.ints(CLOCK[file.table])[rows].tolist())
     if file.table != "orders":
         return Names(lost, cuts_ns=cuts_ns)
-    column = plain_ids(table.column("order_id"))
+    column = ids.column(table.column("order_id"))
     keep = np.ones(len(column), np.bool_)
     keep[[row.row - 1 - first for row in lost]] = False
-    place = places_in(ids, column)
+    place = ids.places(column)
     where = np.flatnonzero((place >= 0) & keep)
     named, at = np.unique(place[where], return_index=True)
-    ends = _rising(column[keep]) if isinstance(column, np.ndarray) else None
-    return Names(lost, named.astype(np.int64), where[at] + first, ends, cuts_ns)
-
-
-def places_in(ids: Any, column: Any) -> Ints:
-    """For each id of a column its place among the different ``ids``, -1 where it is none of them.
-
-    Both are as ``plain_ids`` has them; integers among ``ids`` rise. Raises ``NotInPiecesError`` where one has as
-    integers what the other has as texts.
-    """
-    if isinstance(column, np.ndarray) != isinstance(ids, np.ndarray):
-        if pc.any(pc.is_in(_as_texts(column), value_set=_as_texts(ids))).as_py():
-            raise NotInPiecesError("an id is an integer here and a text there")
-        return np.full(len(column), -1)
-    if not isinstance(column, np.ndarray):
-        return np.asarray(pc.index_in(column, value_set=ids).fill_null(-1), dtype=np.int64)
-    if _rising(column) is None:
-        return places_of(ids, column)
-    # few of the ids of a whole run are here: those are looked for, not all that is here
-    low, high = np.searchsorted(ids, column[0], "left"), np.searchsorted(ids, column[-1], "right")
-    at = np.searchsorted(column, ids[low:high])
-    true = column[at] == ids[low:high]
-    found = np.full(len(column), -1)
-    found[at[true]] = np.arange(low, high)[true]
-    return found
-
-
-def _as_texts(ids: Any) -> Any:
-    return (arrow_of(ids) if isinstance(ids, np.ndarray) else ids).cast(pa.large_string())
-
-
-def hashes_in(file: TableFile, group: int, dropped: Ints, folder: str) -> None:
-    """Leave the hashes of the ids of a row group, and their rows, in the folder. Raises ``InputError``."""
-    found = []
-    for first, table in file.batches(group, ["order_id"]):
-        column = plain_ids(table.column(0))
-        kept = np.setdiff1d(np.arange(len(column)), dropped - first)
-        hashes = pd.util.hash_array(np.asarray(column), categorize=False)
-        found.append(np.stack((hashes[kept], (kept + first).astype(np.uint64))))
-    data = io.BytesIO()  # of a file, numpy says that it is full without saying why
-    np.save(data, np.concatenate([np.empty((2, 0), np.uint64), *found], axis=1))
-    with room_in(folder):
-        hashes_at(folder, group).write_bytes(data.getbuffer())
-
-
-def hashes_at(folder: str, group: int) -> Path:
-    """Where ``hashes_in`` leaves them."""
-    return Path(folder) / f"ids-{group}.npy"
-
-
-def plain_ids(column: Any) -> Any:
-    """Ids as one column of int64 or one Arrow array of text; raises ``NotInPiecesError`` for ids of another kind.
-
-    A missing integer is any one: an order without id is refused when it is judged.
-    """
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    kind = array.type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    if pa.types.is_integer(kind) and not pa.types.is_uint64(kind):
-        return numpy_of(array.cast(pa.int64()))
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return array.cast(pa.large_string())
-    raise NotInPiecesError(f"ids of the type {kind}")
-
-
-def _rising(ids: Ints) -> tuple[int, int] | None:
-    """The first and the last id, where they rise."""
-    return (int(ids[0]), int(ids[-1])) if len(ids) and bool((ids[1:] > ids[:-1]).all()) else None
+    return Names(lost, named.astype(np.int64), where[at] + first, rising(column[keep]), cuts_ns)
 
 
 def doubtful_columns(file: TableFile, instrument: Instrument) -> list[tuple[str, Step]]:

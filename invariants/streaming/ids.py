@@ -1,0 +1,159 @@
+"""The ids of orders as numbers, by which they are found and compared in any number of rows.
+
+Integers are their own numbers; of texts it is a hash. Where an order is judged with its fills, the ids themselves
+are compared: two texts of one hash, and an integer that is taken for its text, are not judged in pieces.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from invariants.readers.tables import quoted_in
+from invariants.splitting.carrying import places_of
+from invariants.streaming.files import TableFile
+from invariants.streaming.shelf import room_in
+from simcore import pandas_later as pd
+from simcore.cells import numpy_of
+from simcore.run import Fills, Ints, Orders
+
+IDS_AT_ONCE = 2**20
+"""Hashes compared in one go: 16 MB with their rows."""
+
+
+class NotInPiecesError(Exception):
+    """A run that can only be judged as a whole; the argument says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """The different ids that fills name: ``numbers`` that rise. They are ``hashed`` where any table has texts."""
+
+    numbers: Ints
+    hashed: bool
+
+    @classmethod
+    def of(cls, fills: Fills, orders: TableFile | None) -> Ids:
+        """Those of these fills. Raises ``NotInPiecesError`` for ids of another kind, or of two."""
+        kind = pa.int64() if orders is None else orders.schema.field("order_id").type
+        if orders is not None and quoted_in(orders.schema):
+            raise NotInPiecesError("the ids of orders are integers and texts side by side")
+        hashed = _are_texts(kind) or fills.order_id.dtype == np.object_
+        return cls(np.unique(_of_fills(fills, hashed=hashed)), hashed)
+
+    def places_of_fills(self, fills: Fills) -> Ints:
+        """For each fill the place of its id among these, which are all that there are."""
+        return self.places(_of_fills(fills, hashed=self.hashed))
+
+    def column(self, cells: Any) -> Ints:
+        """The number of each id of an Arrow column; a missing one has any.
+
+        Raises ``NotInPiecesError`` for ids of another kind.
+        """
+        array = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+        if _are_texts(array.type) or self.hashed:
+            return _hashes(np.asarray(array.cast(pa.large_string())))
+        return numpy_of(array.cast(pa.int64()))
+
+    def places(self, column: Ints) -> Ints:
+        """For each number of a column its place among these, -1 where it is none of them."""
+        if rising(column) is None:
+            by_number = np.argsort(column)  # in their order they are found several times as fast
+            found = np.empty(len(column), np.int64)
+            found[by_number] = places_of(self.numbers, column[by_number])
+            return found
+        # few of the ids of a whole run are here: those are looked for, not all that is here
+        low, high = np.searchsorted(self.numbers, column[0], "left"), np.searchsorted(self.numbers, column[-1], "right")
+        at = np.searchsorted(column, self.numbers[low:high])
+        true = column[at] == self.numbers[low:high]
+        found = np.full(len(column), -1)
+        found[at[true]] = np.arange(low, high)[true]
+        return found
+
+
+def _are_texts(kind: Any) -> bool:
+    """Whether a column of this type has texts, or else integers; raises ``NotInPiecesError``."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return True
+    if pa.types.is_integer(kind) and not pa.types.is_uint64(kind):
+        return False
+    raise NotInPiecesError(f"ids of the type {kind}")
+
+
+def _of_fills(fills: Fills, *, hashed: bool) -> Ints:
+    if not hashed:
+        return np.asarray(fills.order_id, dtype=np.int64)
+    if len(set(map(type, fills.order_id.tolist()))) > 1:
+        raise NotInPiecesError("the ids that fills name are integers and texts side by side")
+    return _hashes(fills.order_id.astype(str).astype(np.object_))
+
+
+def _hashes(texts: Any) -> Ints:
+    return np.asarray(pd.util.hash_array(texts, categorize=False)).view(np.int64)
+
+
+def rising(numbers: Ints) -> tuple[int, int] | None:
+    """The first and the last, where they rise."""
+    return (int(numbers[0]), int(numbers[-1])) if len(numbers) and bool((numbers[1:] > numbers[:-1]).all()) else None
+
+
+def check_same(orders: Orders, fills: Fills) -> None:
+    """Raise ``NotInPiecesError`` where a fill's order, found by a number, has another id."""
+    named = fills.order >= 0
+    if (orders.order_id[fills.order[named]] != fills.order_id[named]).any():
+        raise NotInPiecesError("an id of a fill is like that of an order, and not the same")
+
+
+def hashes_in(file: TableFile, group: int, ids: Ids, dropped: Ints, folder: str) -> None:
+    """Leave the hashes of the ids of a row group, which rise, and their rows in the folder. Raises ``InputError``."""
+    found = []
+    for first, table in file.batches(group, ["order_id"]):
+        numbers = ids.column(table.column(0))
+        kept = np.setdiff1d(np.arange(len(numbers)), dropped - first)
+        hashes = numbers if ids.hashed else _hashes(numbers)
+        found.append(np.stack((hashes[kept], kept + first)))
+    both = np.concatenate([np.empty((2, 0), np.int64), *found], axis=1)
+    data = io.BytesIO()  # of a file, numpy says that it is full without saying why
+    np.save(data, both[:, np.argsort(both[0])])
+    with room_in(folder):
+        _hashes_at(folder, group).write_bytes(data.getbuffer())
+
+
+def _hashes_at(folder: str, group: int) -> Path:
+    return Path(folder) / f"ids-{group}.npy"
+
+
+def repeated(file: TableFile, folder: str) -> Ints:
+    """Orders whose id was used before, and the first order of that id: an array of two rows.
+
+    The hashes in the folder are compared in as many rounds as keep memory bounded, then the ids themselves.
+    """
+    edges = np.linspace(-(2.0**63), 2.0**63, len(file) // IDS_AT_ONCE + 2)[1:-1].astype(np.int64)
+    suspects = [_alike(file, folder, edges, number) for number in range(len(edges) + 1)]
+    first: dict[Any, int] = {}
+    again = []
+    for rows, table in file.picked(np.sort(np.concatenate(suspects))):
+        for name, row in zip(table.column("order_id").to_pylist(), rows.tolist(), strict=True):
+            if first.setdefault(name, row) != row:
+                again.append((row, first[name]))
+    return np.array(again, dtype=np.int64).reshape(-1, 2).T
+
+
+def _alike(file: TableFile, folder: str, edges: Ints, number: int) -> Ints:
+    """The rows of one round whose hash some other row has, too; ``edges`` are those between the rounds' hashes."""
+    found = []
+    for group in range(len(file.group_rows)):
+        both = np.load(_hashes_at(folder, group), mmap_mode="r")
+        first, end = np.concatenate(([0], np.searchsorted(both[0], edges), [both.shape[1]]))[number : number + 2]
+        found.append(np.asarray(both[:, first:end]))
+    hashes, rows = np.concatenate(found, axis=1)
+    in_order = np.sort(hashes)
+    twice = np.unique(in_order[1:][in_order[1:] == in_order[:-1]])
+    return np.asarray(rows[places_of(twice, hashes) >= 0], dtype=np.int64)

@@ -156,6 +156,20 @@ def test_ids_that_are_texts_and_come_twice(days: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("laws", [None, BY_FILLS], ids=["all laws", "one law"])
+def test_a_run_that_is_written_again_is_read_again(tmp_path: Path, laws: Any) -> None:
+    """The process that had judged it judged the old rows once more, under the digests of the new ones."""
+    folder = shutil.copytree(PARQUET, tmp_path / "run")
+    assert audit_streamed(folder, laws=laws)["no_double_fill"].failed == 0
+    rows = pq.read_table(folder / "fills.parquet")
+    pq.write_table(pa.concat_tables([rows, rows]), folder / "fills.parquet")
+    orders = pq.read_table(folder / "orders.parquet")
+    pq.write_table(orders.slice(0, 1), folder / "orders.parquet")
+    again = audit_streamed(folder, laws=laws)
+    assert again["no_double_fill"].failed == 1
+    assert again.run.read["orders"] == 1
+
+
+@pytest.mark.parametrize("laws", [None, BY_FILLS], ids=["all laws", "one law"])
 def test_ids_of_two_kinds_are_judged_as_a_whole(tmp_path: Path, laws: Any) -> None:
     """Orders have them as marked texts, the fills here are all of an integer: it was taken for no order's."""
     run = read_bundle(PARQUET)

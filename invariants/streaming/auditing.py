@@ -142,7 +142,7 @@ def _opened(
     instrument = instrument_of(head, file)
     found = tables_in(folder)
     inputs = sha256_of_all([*found.values(), file])
-    tables = {table: table_file(table, name) for table, name in found.items()}
+    tables = {table: table_file(table, name, inputs[name]) for table, name in found.items()}
     frames = {table: tables[table].no_rows() for table in found}
     run = run_from_frames(
         fills=frames["fills"],

@@ -46,7 +46,8 @@ class TableFile:
     """One table of a bundle: where it is, and how many rows each of its row groups has.
 
     ``path`` is a local path or a URL. Rows are numbered from 0 here, over the whole file. Columns that are ``void`` are
-    empty. ``seqs`` has the lowest and the highest ``seq`` that each row group can have.
+    empty. ``seqs`` has the lowest and the highest ``seq`` that each row group can have. ``digest`` is that of the
+    file when the audit began: a file that has changed since another audit is another file.
     """
 
     table: str
@@ -55,6 +56,7 @@ class TableFile:
     schema: Any
     void: frozenset[str]
     seqs: tuple[tuple[int, int], ...]
+    digest: str
 
     def __len__(self) -> int:
         return sum(self.group_rows)
@@ -83,7 +85,9 @@ class TableFile:
         some = None if columns is None else [column for column in columns if self.has(column)]
         first = self.edges[group]
         try:
-            for batch in _opened(self.path, self._words).iter_batches(BATCH_ROWS, row_groups=[group], columns=some):
+            for batch in _kept_open(self.path, self._words, self.digest).iter_batches(
+                BATCH_ROWS, row_groups=[group], columns=some
+            ):
                 _validate(batch)
                 given = [pa.Table.from_batches([batch])]
                 begin, first = first, first + len(batch)
@@ -159,7 +163,7 @@ def _validate(batch: Any) -> None:
             column.validate(full=True)
 
 
-def table_file(table: str, path: str) -> TableFile:
+def table_file(table: str, path: str, digest: str = "") -> TableFile:
     """The Parquet file at ``path``. Raises ``InputError``."""
     try:
         told = _opened(path, ())
@@ -173,7 +177,7 @@ def table_file(table: str, path: str) -> TableFile:
     check_names(told.schema_arrow.names, path)
     full = {column.path_in_schema for column in columns if not _is_void(column)}
     void = frozenset(told.schema_arrow.names) - full
-    return TableFile(table, path, rows, told.schema_arrow, void, tuple(map(_seqs, groups)))
+    return TableFile(table, path, rows, told.schema_arrow, void, tuple(map(_seqs, groups)), digest)
 
 
 def _seqs(group: Any) -> tuple[int, int]:
@@ -282,15 +286,19 @@ def opened(path: str) -> Iterator[IO[bytes]]:
         raise InputError(file=path, field="file", got=error.strerror, wanted="a readable file") from None
 
 
-@lru_cache(maxsize=16)
 def _opened(path: str, words: tuple[str, ...]) -> Any:
-    """A file's reader; it stays open, and its metadata are read once a process."""
     if "://" not in path:
         return pq.ParquetFile(path, read_dictionary=list(words), pre_buffer=False, buffer_size=_BUFFER)
     with _reachable(path) as (system, place):
         return pq.ParquetFile(system.open(place, "rb"), read_dictionary=list(words))
 
 
+@lru_cache(maxsize=16)
+def _kept_open(path: str, words: tuple[str, ...], _digest: str) -> Any:
+    """A file's reader; it stays open, and its metadata are read once a process."""
+    return _opened(path, words)
+
+
 def forget() -> None:
     """Close what is open."""
-    _opened.cache_clear()
+    _kept_open.cache_clear()

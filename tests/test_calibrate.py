@@ -278,6 +278,11 @@ def test_a_folder_of_two_tables_of_orders_is_refused(tmp_path: Path) -> None:
     assert "two.csv" in str(error)
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1"])
+def test_a_tolerance_that_is_no_stretch_of_time_is_refused(folder: Path, seconds: str) -> None:
+    assert fillproof(folder, "--tolerance", seconds).exit_code == 2
+
+
 def test_nothing_to_judge_is_exit_code_3(folder: Path, tmp_path: Path) -> None:
     orders_table().iloc[[9]].to_csv(tmp_path / "orders.csv", index=False)
     result = fillproof(tmp_path / "orders.csv", "--tape", folder / "trades.csv")

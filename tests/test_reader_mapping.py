@@ -152,6 +152,14 @@ def test_a_parquet_table_reads_as_its_csv(tmp_path: Path) -> None:
     assert columns(read_mapped(path, columns=PAIRS[:5])) == EXPECTED
 
 
+def test_a_side_that_parquet_has_as_a_float_may_be_a_word_of_the_map(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"when": [MS, MS + 250], "px": [100.5, 101.0], "amount": [2.0, 0.5], "way": [1.0, -1.0]})
+    words = ("fills.time_unit=ms", "fills.words.1.0=buy", "fills.words.-1.0=sell")
+    for path, write in ((tmp_path / "a.parquet", frame.to_parquet), (tmp_path / "b.csv", frame.to_csv)):
+        write(path, index=False)
+        assert read_mapped(path, columns=(*PAIRS[:4], *words)).fills.side.tolist() == [1, -1]
+
+
 @pytest.mark.parametrize(
     ("text", "unit"),
     [

@@ -430,7 +430,7 @@ def _id(cells: Cells, at: int) -> Any:
 
 def _word(plan: Plan, cells: Cells, at: int) -> Any:
     value = cells.shown(at)
-    key = str(value).strip().casefold() if isinstance(value, str | int) else None
+    key = str(value).strip().casefold() if isinstance(value, str | int | float) else None
     return value if key is None else plan.words.get(key, value)
 
 

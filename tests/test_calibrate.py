@@ -261,6 +261,15 @@ def test_what_is_missing_or_wrong_is_named(folder: Path, words: tuple[str, ...],
     assert result.exception.field == field
 
 
+@pytest.mark.parametrize("field", ["submit_ns", "end_ns", "first_fill_ns"])
+def test_orders_without_a_column_of_times_are_refused(folder: Path, tmp_path: Path, field: str) -> None:
+    """As if the column were empty, all that filled would be set aside and the table show rules that never fill."""
+    orders_table().drop(columns=field).to_csv(tmp_path / "orders.csv", index=False)
+    error = fillproof(tmp_path / "orders.csv", "--tape", folder / "trades.csv").exception
+    assert isinstance(error, InputError)
+    assert field in str(error)
+
+
 def test_events_that_go_back_in_time_or_say_unknown_words_are_refused(folder: Path, tmp_path: Path) -> None:
     for change, field in (({"ns": lambda t: t["ns"][::-1].to_numpy()}, "ns"), ({"action": "moved"}, "action")):
         events_table().assign(**change).to_csv(tmp_path / "events.csv", index=False)

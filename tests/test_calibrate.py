@@ -488,6 +488,29 @@ def test_a_maker_s_rest_is_judged_from_its_first_fill_to_its_last() -> None:
     assert (found.at_limit, found.own, found.through, found.by_time) == (4, 3, 0, ())
 
 
+@pytest.mark.parametrize("missing", ["0", None])
+def test_orders_with_ids_of_text_are_judged_as_those_with_numbers(missing: str | None) -> None:
+    frame = executions()
+    for name in ("buy_order", "sell_order"):
+        frame[name] = [missing if order == "0" else f"JRF-{order}" for order in frame[name]]
+    found, plain = front_of_queue(frame, "executions"), front_of_queue(executions(), "executions")
+    assert (found.used, found.aside, found.makers) == (plain.used, plain.aside, plain.makers)
+    assert (found.parts, found.orders_aside) == (plain.parts, plain.orders_aside)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "wanted"),
+    [
+        ({"symbol": ["ETH_JPY", *["BTC_JPY"] * 10]}, "symbol", "one symbol"),
+        ({"sell_order": [1.5] * 11}, "sell_order", "an order id"),
+    ],
+)
+def test_executions_that_cannot_be_told_apart_are_refused(changes: dict[str, Any], field: str, wanted: str) -> None:
+    with pytest.raises(InputError, match=wanted) as error:
+        front_of_queue(executions().assign(**changes), "executions")
+    assert error.value.field == field
+
+
 def test_the_order_of_the_exchange_and_the_order_of_time_are_told_apart() -> None:
     found = front_of_queue(executions(swapped=True), "executions")
     assert {part.name: part.next_right for part in found.parts}["at, trade"] == 2

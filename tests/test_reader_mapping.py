@@ -317,6 +317,14 @@ def test_a_table_that_is_one_column_hints_at_the_delimiter(tmp_path: Path) -> No
         read_mapped(path, columns=["ns=when"])
 
 
+def test_fills_in_several_markets_are_a_named_error(tmp_path: Path) -> None:
+    path = tmp_path / "executions.csv"
+    path.write_text(f"when,px,amount,way,oid,symbol\n{MS},100.5,2,B,7,ETH\n{MS + 250},101,0.5,S,8,BTC\n")
+    with pytest.raises(InputError, match="ETH beside BTC") as error:
+        read_mapped(path, columns=PAIRS + WORDS)
+    assert error.value.field == "symbol"
+
+
 def test_a_missing_column_is_a_named_error(table: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_mapped(table, columns=[pair for pair in PAIRS if not pair.startswith("price")])

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from invariants.laws.ruling import lengths, starts
-from invariants.readers.tape import SYMBOLS
+from invariants.readers.tape import check_one_symbol
 from simcore import InputError, Instrument
 from simcore.frames import Sheet
 from simcore.grid import Step
@@ -134,7 +134,7 @@ def _executions(frame: pd.DataFrame, file: str) -> tuple[_Executions, dict[str, 
     price = sheet.counts("price", Step.of(grid.tick_size, "tick_size"))
     sheet.counts("size", Step.of(grid.lot_size, "lot_size"))
     taker = sheet.aggressors("side")
-    _check_one_symbol(frame, file)
+    check_one_symbol(frame, file)
     buyer, seller = _ids(sheet)
     maker = np.where(taker > 0, seller, buyer)
     unread = np.zeros(len(frame), np.bool_)
@@ -147,14 +147,6 @@ def _executions(frame: pd.DataFrame, file: str) -> tuple[_Executions, dict[str, 
         keep &= ~rows
     columns = (sheet.ints("ns"), price, -taker, maker)
     return _Executions(*(column[keep] for column in columns)), aside
-
-
-def _check_one_symbol(frame: pd.DataFrame, file: str) -> None:
-    """Refuse several markets in one table: a trade of one says nothing of the limits in another."""
-    for name in (name for name in SYMBOLS if name in frame):
-        found = frame[name].dropna().unique()
-        if len(found) > 1:
-            raise InputError(file=file, field=name, got=f"{found[1]} beside {found[0]}", wanted="one symbol")
 
 
 def _ids(sheet: Sheet) -> tuple[Ints, Ints]:

@@ -3,7 +3,7 @@
 A table is told by its columns, not by its name:
 
 - trades: a time, ``price``, ``size`` or ``qty`` (or ``amount``), optionally ``side`` or
-  ``aggressor`` (the taker's), ``seq``, ``symbol``. GMO Coin's daily CSV is one of these.
+  ``aggressor`` (the taker's), ``seq``, ``symbol`` (``pair``, ``product``, ...). GMO Coin's daily CSV is one of these.
 - tops of book: a time, ``bid``, ``bid_size``, ``ask``, ``ask_size``, or ``bid_px`` and ``bid_sz``,
   or ``bid1`` and ``bidq1``, and so on.
 
@@ -38,7 +38,7 @@ NANOSECONDS = ("ns", "ts_ns", "timestamp_ns")
 TIMES = (*NANOSECONDS, "ts", "timestamp", "time")
 SIZES = ("size", "qty", "amount")
 TAKERS = ("aggressor", "side")
-SYMBOLS = ("symbol", "pair")
+SYMBOLS = ("symbol", "pair", "product", "product_code", "instrument", "instrument_id")
 BOOK = {
     "bid": ("bid", "bid_px", "bid1"),
     "bid_size": ("bid_size", "bid_sz", "bidq1"),
@@ -162,7 +162,7 @@ class _Part:
     name: str
     sheet: Sheet
     ns: Ints
-    symbols: frozenset[str]
+    symbols: frozenset[tuple[str, str]]
 
     @property
     def first(self) -> tuple[int, str]:
@@ -191,8 +191,24 @@ def _part(blob: Blob) -> _Part:
     table, renamed = _recognised(frame, blob.name)
     renamed["ns"] = _times(frame, blob.name) if table != "bars" else pd.Series([], dtype=np.int64)
     sheet = Sheet(pd.DataFrame(renamed), table, blob.name)
-    symbols = {str(s) for name in SYMBOLS if name in frame for s in frame[name].unique()}
-    return _Part(blob.name, sheet, sheet.ints("ns"), frozenset(symbols))
+    return _Part(blob.name, sheet, sheet.ints("ns"), _symbols(frame))
+
+
+def _symbols(frame: pd.DataFrame) -> frozenset[tuple[str, str]]:
+    """The markets of which a table speaks, each with its column: two columns may name one market in two ways."""
+    return frozenset((name, str(s)) for name in SYMBOLS if name in frame for s in frame[name].dropna().unique())
+
+
+def check_one_symbol(frame: pd.DataFrame, file: str) -> None:
+    """Refuse several markets in one table: what happens in one says nothing of the other. Raises ``InputError``."""
+    _one_of_each(_symbols(frame), {}, file)
+
+
+def _one_of_each(found: frozenset[tuple[str, str]], known: dict[str, str], file: str) -> None:
+    for column, symbol in sorted(found):
+        if known.setdefault(column, symbol) != symbol:
+            got = f"{symbol} beside {known[column]}"
+            raise InputError(file=file, field="symbol", got=got, wanted="one symbol")
 
 
 def _recognised(frame: pd.DataFrame, file: str) -> tuple[str, dict[str, Any]]:
@@ -256,12 +272,9 @@ def _without_bars(parts: list[_Part]) -> list[_Part]:
 
 
 def _check_one_symbol(parts: list[_Part]) -> None:
-    known: str | None = None
+    known: dict[str, str] = {}
     for part in parts:
-        for symbol in sorted(part.symbols):
-            if known not in (None, symbol):
-                raise InputError(file=part.name, field="symbol", got=f"{symbol} beside {known}", wanted="one symbol")
-            known = symbol
+        _one_of_each(part.symbols, known, part.name)
 
 
 def _in_order(parts: list[_Part]) -> list[_Part]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from invariants.reading import SECONDS
 from simcore import InputError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Files:
 @click.option("--rules", help="A rules file or preset: one row more, for your own rules with all their dials.")
 @click.option(
     "--tolerance",
-    type=click.FloatRange(min=0),
+    type=SECONDS,
     default=0.1,
     show_default=True,
     help="Seconds by which a first fill may be off and still be right.",

@@ -24,7 +24,7 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 from invariants.calibrate import calibrate
 from invariants.diagnose import diagnose
-from invariants.reading import FILE, Pieces, Source, busy, each_bundle, laws_named, reading_options
+from invariants.reading import FILE, SECONDS, Pieces, Source, busy, each_bundle, laws_named, reading_options
 from invariants.replay import replay
 from invariants.verify import verify
 from simcore.errors import InputError
@@ -117,7 +117,7 @@ def demo(out: Path) -> None:
 @click.option("--size", help="Size of a quote, in size units [default: 5, rounded up to the lot].")
 @click.option(
     "--refresh",
-    type=click.FloatRange(min=0),
+    type=SECONDS,
     default=2.0,
     show_default=True,
     help="Seconds between two refreshes of the plain maker's quotes, at least.",

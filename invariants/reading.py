@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,22 @@ if TYPE_CHECKING:
 
 FILE = click.Path(path_type=Path)
 """A file or folder on the command line."""
+
+
+class _Seconds(click.FloatRange):
+    """Seconds, as long as int64 nanoseconds can count; click's own range has NaN inside."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if isnan(number):
+            self.fail(f"{value} is not a number of seconds.", param, ctx)
+        return number
+
+
+SECONDS = _Seconds(min=0, max=1e9)
+"""A stretch of time on the command line; none is longer than 31 years."""
 
 
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:

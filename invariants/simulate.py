@@ -42,9 +42,7 @@ def simulate_tape(
     is the tape's own unless ``instrument`` gives one. A tape with a row that cannot be used is refused
     whole. Raises ``InputError``.
     """
-    tape = read_tape(list(sources), instrument=instrument, quotes=list(quotes) or None)
-    for row in tape.rejected[:1]:
-        raise InputError(file=row.file, row=row.row, field=row.field, got=row.got, wanted=row.wanted)
+    tape = read_tape(list(sources), instrument=instrument, quotes=list(quotes) or None, usable=True)
     loaded, grid, name = Rules.load(rules, instrument=tape.instrument), tape.instrument, _name(tape.files)
     size_lots = _quote_lots(size, grid)
     if maker == MAKERS[0]:

@@ -31,13 +31,16 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_float=Decimal, pars
 
 
 def parse(data: bytes | str, *, file: str, row: int | None = None, field: str = "text") -> Any:
-    """The value of a JSON text (UTF-8). Floats come as Decimal. Raises ``InputError``."""
+    """The value of a JSON text (UTF-8; a mark of the byte order is none of it). Floats come as Decimal.
+
+    Raises ``InputError``.
+    """
 
     def refused(got: Any, wanted: str) -> InputError:
         return InputError(file=file, row=row, field=field, got=got, wanted=wanted)
 
     try:
-        return _DECODER.decode(data.decode() if isinstance(data, bytes) else data)
+        return _DECODER.decode(data.decode("utf-8-sig") if isinstance(data, bytes) else data)
     except _RefusedError as error:
         raise refused(*error.args) from None
     except UnicodeDecodeError as error:

@@ -164,7 +164,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 def toml_of(data: bytes, *, file: str) -> dict[str, Any]:
     """The bytes of a TOML file as a dict, decimals exact. Raises ``InputError``."""
     try:
-        text = data.decode()
+        text = data.decode("utf-8-sig")
         _check_dots(text, file)
         return tomllib.loads(text, parse_float=Decimal)
     except UnicodeDecodeError as error:

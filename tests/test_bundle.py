@@ -144,6 +144,16 @@ def test_a_bundle_without_tape_and_orders_is_a_run(tmp_path: Path) -> None:
     assert (run.has_tape, len(run.orders), len(run.fills)) == (False, 0, 2)
 
 
+@pytest.mark.parametrize("name", ["fills.jsonl", "fills.csv.zip", "Fills.CSV", "orders.feather"])
+def test_a_table_of_another_kind_is_refused_and_not_left_aside(tmp_path: Path, name: str) -> None:
+    write_bundle(small_run(), tmp_path / "run")
+    stem = name.partition(".")[0].casefold()
+    (tmp_path / "run" / f"{stem}.parquet").rename(tmp_path / "run" / name)
+    with pytest.raises(InputError, match=name) as error:
+        read_run(tmp_path / "run")
+    assert error.value.field == stem
+
+
 def test_an_older_bundle_is_replaced(tmp_path: Path) -> None:
     write_bundle_by_hand(tmp_path / "run")
     write_bundle(small_run(), tmp_path / "run")

@@ -261,6 +261,15 @@ def test_what_is_missing_or_wrong_is_named(folder: Path, words: tuple[str, ...],
     assert result.exception.field == field
 
 
+@pytest.mark.parametrize("field", ["submit_ns", "end_ns", "first_fill_ns"])
+def test_orders_without_a_column_of_times_are_refused(folder: Path, tmp_path: Path, field: str) -> None:
+    """As if the column were empty, all that filled would be set aside and the table show rules that never fill."""
+    orders_table().drop(columns=field).to_csv(tmp_path / "orders.csv", index=False)
+    error = fillproof(tmp_path / "orders.csv", "--tape", folder / "trades.csv").exception
+    assert isinstance(error, InputError)
+    assert field in str(error)
+
+
 def test_events_that_go_back_in_time_or_say_unknown_words_are_refused(folder: Path, tmp_path: Path) -> None:
     for change, field in (({"ns": lambda t: t["ns"][::-1].to_numpy()}, "ns"), ({"action": "moved"}, "action")):
         events_table().assign(**change).to_csv(tmp_path / "events.csv", index=False)
@@ -276,6 +285,11 @@ def test_a_folder_of_two_tables_of_orders_is_refused(tmp_path: Path) -> None:
     error = fillproof(tmp_path).exception
     assert isinstance(error, InputError)
     assert "two.csv" in str(error)
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1"])
+def test_a_tolerance_that_is_no_stretch_of_time_is_refused(folder: Path, seconds: str) -> None:
+    assert fillproof(folder, "--tolerance", seconds).exit_code == 2
 
 
 def test_nothing_to_judge_is_exit_code_3(folder: Path, tmp_path: Path) -> None:
@@ -472,6 +486,29 @@ def test_a_maker_s_rest_is_judged_from_its_first_fill_to_its_last() -> None:
     assert parts["at, whole"].median_early_s == 2e-9
     assert (parts["through"].next_missed, parts["through"].done_missed) == (2, 2)
     assert (found.at_limit, found.own, found.through, found.by_time) == (4, 3, 0, ())
+
+
+@pytest.mark.parametrize("missing", ["0", None])
+def test_orders_with_ids_of_text_are_judged_as_those_with_numbers(missing: str | None) -> None:
+    frame = executions()
+    for name in ("buy_order", "sell_order"):
+        frame[name] = [missing if order == "0" else f"JRF-{order}" for order in frame[name]]
+    found, plain = front_of_queue(frame, "executions"), front_of_queue(executions(), "executions")
+    assert (found.used, found.aside, found.makers) == (plain.used, plain.aside, plain.makers)
+    assert (found.parts, found.orders_aside) == (plain.parts, plain.orders_aside)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "wanted"),
+    [
+        ({"symbol": ["ETH_JPY", *["BTC_JPY"] * 10]}, "symbol", "one symbol"),
+        ({"sell_order": [1.5] * 11}, "sell_order", "an order id"),
+    ],
+)
+def test_executions_that_cannot_be_told_apart_are_refused(changes: dict[str, Any], field: str, wanted: str) -> None:
+    with pytest.raises(InputError, match=wanted) as error:
+        front_of_queue(executions().assign(**changes), "executions")
+    assert error.value.field == field
 
 
 def test_the_order_of_the_exchange_and_the_order_of_time_are_told_apart() -> None:

@@ -217,6 +217,7 @@ def test_time_is_used_up_and_no_more(tmp_path: Path) -> None:
         ("no_such_module:simulate", ()),
         ("simcore:simulate", ("--rules", "no-such-rules")),
         ("simcore:simulate", ("--examples", "0")),
+        ("simcore:simulate", ("--max-time", "nan")),
         ("simcore:simulate", ("--no-such-option",)),
     ],
 )

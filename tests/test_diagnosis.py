@@ -581,7 +581,17 @@ def test_command_has_nothing_to_judge_without_fills(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--horizons", "x"], ["--horizons", "0"], ["--long-days", "-1"], ["--long-pnl", "5"]]
+    "arguments",
+    [
+        ["--horizons", "x"],
+        ["--horizons", "0"],
+        ["--long-days", "-1"],
+        ["--long-pnl", "5"],
+        ["--long-days", "62", "--long-pnl", "nan"],
+        ["--long-days", "62", "--long-pnl", "-inf"],
+        ["--long-days", "62", "--long-fills", "nan"],
+        ["--long-days", "62", "--long-fills", "-1"],
+    ],
 )
 def test_command_refuses_wrong_options(tmp_path: Path, arguments: list[str]) -> None:
     run = bundle(table(TWO_FILLS), tmp_path / "run")

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from malformed_inputs import CASE, TABLES, write_bundle_by_hand
+from malformed_inputs import CASE, TABLES, marker_lines, write_bundle_by_hand, write_markers_by_hand
 
 from invariants.cli import main
 from invariants.readers import read_run
@@ -310,6 +310,24 @@ def test_a_byte_order_mark_and_times_before_1970_are_read(tmp_path: Path) -> Non
     assert said.exit_code == 1, said.output
     assert int(early["ns"][0]) < 0
     assert json.loads((tmp_path / "report.json").read_bytes())
+
+
+def test_a_byte_order_mark_is_no_part_of_json_and_toml(tmp_path: Path) -> None:
+    """Editors and shells of Windows write one."""
+    run = write_bundle_by_hand(tmp_path / "run")
+    told = write_markers_by_hand(tmp_path / "told", marker_lines(), b'{"fills": 1}')
+    (tmp_path / "rules.toml").write_text('cross = "through"\n')
+
+    def said() -> list[tuple[int, str]]:
+        rules = ["--rules", str(tmp_path / "rules.toml")]
+        answers = [CliRunner().invoke(main, ["audit", str(path), *rules]) for path in (run, told)]
+        return [(answer.exit_code, answer.output.partition("Inputs")[0]) for answer in answers]
+
+    before = said()
+    for file in (run / "run.toml", told / "markers.jsonl", told / "backtest.json", tmp_path / "rules.toml"):
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert said() == before
+    assert all(code != 2 for code, _ in before)
 
 
 def test_deep_answers_and_reports_are_refused(tmp_path: Path, record_property: Record) -> None:

@@ -152,6 +152,14 @@ def test_a_parquet_table_reads_as_its_csv(tmp_path: Path) -> None:
     assert columns(read_mapped(path, columns=PAIRS[:5])) == EXPECTED
 
 
+def test_a_side_that_parquet_has_as_a_float_may_be_a_word_of_the_map(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"when": [MS, MS + 250], "px": [100.5, 101.0], "amount": [2.0, 0.5], "way": [1.0, -1.0]})
+    words = ("fills.time_unit=ms", "fills.words.1.0=buy", "fills.words.-1.0=sell")
+    for path, write in ((tmp_path / "a.parquet", frame.to_parquet), (tmp_path / "b.csv", frame.to_csv)):
+        write(path, index=False)
+        assert read_mapped(path, columns=(*PAIRS[:4], *words)).fills.side.tolist() == [1, -1]
+
+
 @pytest.mark.parametrize(
     ("text", "unit"),
     [
@@ -307,6 +315,14 @@ def test_a_table_that_is_one_column_hints_at_the_delimiter(tmp_path: Path) -> No
     path.write_text("when;px\n1;2\n")
     with pytest.raises(InputError, match="say the delimiter"):
         read_mapped(path, columns=["ns=when"])
+
+
+def test_fills_in_several_markets_are_a_named_error(tmp_path: Path) -> None:
+    path = tmp_path / "executions.csv"
+    path.write_text(f"when,px,amount,way,oid,symbol\n{MS},100.5,2,B,7,ETH\n{MS + 250},101,0.5,S,8,BTC\n")
+    with pytest.raises(InputError, match="ETH beside BTC") as error:
+        read_mapped(path, columns=PAIRS + WORDS)
+    assert error.value.field == "symbol"
 
 
 def test_a_missing_column_is_a_named_error(table: Path) -> None:

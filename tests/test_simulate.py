@@ -120,8 +120,11 @@ def test_size_grid_and_refresh_are_the_callers(tmp_path: Path) -> None:
         ("1000,100,1,buy", ("--size", "0"), "a size > 0"),
         ("1000,100,1,buy", ("--size", "0.3"), "a multiple of lot_size"),
         ("1000,100,1,buy", ("--size", "many"), "many"),
+        ("1000,100,1,buy", ("--refresh", "nan"), "nan is not a number of seconds"),
+        ("1000,100,1,buy", ("--refresh", "inf"), "inf is not in the range"),
         ("1000,100,1,buy", ("--rules", "absent"), "absent"),
-        ("1000,100,0,buy", (), "0"),
+        ("1000,100,0,buy", (), "trades.csv row 2: size: got '0', wanted a number above 0"),
+        ("1000,-5,1,buy", (), "trades.csv row 2: price: got '-5', wanted a number above 0"),
         ("1000,100,1,sideways", (), "sideways"),
     ],
 )
@@ -134,6 +137,17 @@ def test_a_tape_that_cannot_be_used_is_refused_whole(
     assert result.exit_code == 2, result.output
     assert said in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_not_above_zero_is_named_in_its_own_file(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text("ns,price,size,side\n1000,100,1,buy\n2000,100,1,buy\n")
+    (tmp_path / "2.csv").write_text("ns,price,size,side\n3000,100,1,buy\n4000,100,0,buy\n")
+    (tmp_path / "tops.csv").write_text("ns,bid,bid_size,ask,ask_size\n1000,99,1,101,1\n2000,99,1,101,-2\n")
+    fine, out = ("simulate", tmp_path / "1.csv"), ("--out", tmp_path / "run")
+    second = fillproof(*fine, tmp_path / "2.csv", *out)
+    assert (second.exit_code, "2.csv row 2: size: got '0'" in second.stderr) == (2, True)
+    tops = fillproof(*fine, "--quotes", tmp_path / "tops.csv", *out)
+    assert (tops.exit_code, "tops.csv row 2: ask_size: got '-2'" in tops.stderr) == (2, True)
 
 
 def test_an_existing_folder_that_is_no_bundle_is_left_alone(tmp_path: Path) -> None:

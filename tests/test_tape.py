@@ -91,6 +91,13 @@ def test_a_shared_seq_orders_the_events_of_one_instant(tmp_path: Path) -> None:
     assert tape.trades.seq.tolist() == [2, 4]
 
 
+def test_two_columns_may_name_one_market_in_two_ways(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        f"ns,price,size,symbol,instrument_id\n{T0},1,1,ETH,ETHJPY.SIM\n{T0},1,1,,ETHJPY.SIM\n"
+    )
+    assert len(read_tape(tmp_path / "a.csv").trades) == 2
+
+
 def test_the_files_of_a_glob_follow_each_other_by_their_first_time(tmp_path: Path) -> None:
     put(tmp_path / "a.csv", GMO_NEXT)
     put(tmp_path / "b.csv.gz", GMO)
@@ -135,6 +142,7 @@ def test_a_bundle_is_a_tape_with_its_own_grid(tmp_path: Path) -> None:
         ),
         ({"a.csv": GMO, "b.csv": GMO_NEXT.replace("ETH", "BTC")}, "b.csv", None, "symbol"),
         ({"a.csv": GMO.replace("ETH,SELL", "BTC,SELL")}, "a.csv", None, "symbol"),
+        ({"a.csv": GMO.replace("symbol", "product").replace("ETH,SELL", "BTC,SELL")}, "a.csv", None, "symbol"),
         ({"a.csv": "time,open,high,low,close\n1,1,1,1,1\n"}, "a.csv", None, "columns"),
         ({"a.csv": "price,size\n1,1\n"}, "a.csv", None, "ns"),
         ({"a.csv": "timestamp,price,size\n1700000000000,1,1\n"}, "a.csv", 1, "timestamp"),

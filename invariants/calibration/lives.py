@@ -3,7 +3,7 @@
 Columns (an alias in brackets): ``order_id``, ``side``, ``price``, ``size``, ``submit_ns``
 (``created_ts_ns``), ``end_ns`` (``end_ts_ns``), ``end`` (filled, cancelled, expired or open),
 ``filled`` (the size that traded), ``first_fill_ns`` (``first_fill_ts_ns``), optionally
-``price_changed``. A time that is missing or negative is none.
+``price_changed``. A time that is an empty cell or negative is none.
 """
 
 from __future__ import annotations
@@ -110,7 +110,14 @@ def _power(decimals: int) -> Decimal:
 
 
 def lives_of(sheet: Sheet, instrument: Instrument) -> Lives:
-    """The rows of the table. Raises ``InputError`` for a cell that cannot be read at all."""
+    """The rows of the table. Raises ``InputError`` for a cell that cannot be read at all.
+
+    So it does without one of the columns of times: were it taken for an empty one, most rows would contradict
+    themselves.
+    """
+    for field in (field for field in TIMES if not sheet.has(field)):
+        got, wanted = ", ".join(map(str, sheet.names)), f"a column {' or '.join(TIMES[field])}"
+        raise InputError(file=sheet.file, field=field, got=got, wanted=wanted)
     tick, lot = Step.of(instrument.tick_size, "tick_size"), Step.of(instrument.lot_size, "lot_size")
     lives = Lives(
         sheet.ids(), sheet.sides(), sheet.counts("price", tick), sheet.counts("size", lot),

@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 
 from invariants.laws.ruling import lengths, starts
-from simcore import Instrument
+from invariants.readers.tape import check_one_symbol
+from simcore import InputError, Instrument
 from simcore.frames import Sheet
 from simcore.grid import Step
-from simcore.run import Ints
+from simcore.run import ABSENT, Ints
 
 NEEDED = ("price", "size", "side", "buy_order", "sell_order")
 TIMES = ("ns", "ts_ns", "timestamp_ns")
@@ -133,7 +134,9 @@ def _executions(frame: pd.DataFrame, file: str) -> tuple[_Executions, dict[str, 
     price = sheet.counts("price", Step.of(grid.tick_size, "tick_size"))
     sheet.counts("size", Step.of(grid.lot_size, "lot_size"))
     taker = sheet.aggressors("side")
-    maker = np.where(taker > 0, sheet.ints("sell_order"), sheet.ints("buy_order"))
+    check_one_symbol(frame, file)
+    buyer, seller = _ids(sheet)
+    maker = np.where(taker > 0, seller, buyer)
     unread = np.zeros(len(frame), np.bool_)
     unread[list(sheet.bad)] = True
     reasons = ((UNREADABLE, unread), (NO_TAKER, taker == 0), (NO_ID, maker == 0))
@@ -144,6 +147,20 @@ def _executions(frame: pd.DataFrame, file: str) -> tuple[_Executions, dict[str, 
         keep &= ~rows
     columns = (sheet.ints("ns"), price, -taker, maker)
     return _Executions(*(column[keep] for column in columns)), aside
+
+
+def _ids(sheet: Sheet) -> tuple[Ints, Ints]:
+    """The orders of buyers and of sellers as whole numbers, 0 where there is none; texts are numbered."""
+    names = ("buy_order", "sell_order")
+    try:
+        buyer, seller = (sheet.maybe(name, wanted="an order id: an int or a text") for name in names)
+    except InputError:
+        both = pd.concat([sheet.frame[name] for name in names], ignore_index=True)
+        if not all(isinstance(value, str) for value in both.dropna()):
+            raise
+        number = np.where(both.isin(("0", "")), 0, pd.factorize(both)[0] + 1)  # a null is -1 there
+        buyer, seller = np.split(number.astype(np.int64), 2)
+    return np.where(buyer == ABSENT, 0, buyer), np.where(seller == ABSENT, 0, seller)
 
 
 def _by_time(executions: _Executions) -> _Executions:

@@ -38,7 +38,7 @@ class Court:
         self._failure_case = Kept("")
         self.examples: int = _at_least(1, option("--examples"), "--examples")
         self.exhaustive: int = _at_least(0, option("--exhaustive"), "--exhaustive")
-        self.max_time: float | None = option("--max-time")
+        self.max_time: float | None = _above_zero(option("--max-time"), "--max-time")
         self.seed = _seed(config)
         try:
             self.simulator = load_simulator(option("--simulator"))
@@ -156,6 +156,12 @@ def _untold(report: pytest.TestReport) -> Tally:
 def _at_least(low: int, value: int, option: str) -> int:
     if value < low:
         raise pytest.UsageError(f"{option}: got {value}, wanted at least {low}")
+    return value
+
+
+def _above_zero(value: float | None, option: str) -> float | None:
+    if value is not None and not value > 0:  # which NaN is not, either
+        raise pytest.UsageError(f"{option}: got {value}, wanted seconds above 0")
     return value
 
 

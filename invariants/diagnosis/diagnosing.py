@@ -88,7 +88,7 @@ def diagnose(
     horizons_ns = tuple(sorted({_ns(h) for h in horizons_s}))
     if not horizons_ns:
         raise InputError(file="diagnosis", field="horizons", got="none", wanted="at least one")
-    _check_days(long_days)
+    _check_long(long_days, long_pnl, long_fills)
     reference_ns = min(horizons_ns, key=lambda ns: abs(ns - _ns(REFERENCE_S)))
     judged = audit(run) if report is None else report
     mids = mids_of(run)
@@ -135,9 +135,14 @@ def _settled(mids: Mids, horizons_ns: Sequence[int], reference_ns: int) -> int:
     return max([reference_ns, *(ns for ns in horizons_ns if ns <= span_ns // 10)])
 
 
-def _check_days(days: float | None) -> None:
+def _check_long(days: float | None, pnl: float | None, fills: float | None) -> None:
+    """The figures of the longer period are numbers, whatever they are held against."""
     if days is not None and not (isfinite(days) and days > 0):
         raise InputError(file="diagnosis", field="long_days", got=days, wanted="a number of days above 0")
+    if pnl is not None and not isfinite(pnl):
+        raise InputError(file="diagnosis", field="long_pnl", got=pnl, wanted="a finite number")
+    if fills is not None and not (isfinite(fills) and fills >= 0):
+        raise InputError(file="diagnosis", field="long_fills", got=fills, wanted="a number of fills from 0 on")
 
 
 def _patterns(

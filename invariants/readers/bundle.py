@@ -88,11 +88,19 @@ def _with_rejected_counted(run: Run, head: dict[str, Any]) -> Run:
 
 
 def find_table(folder: Path, table: str) -> Path | None:
-    """The file of a table, None where there is none. Raises ``InputError`` where there are several."""
+    """The file of a table, None where there is none.
+
+    Raises ``InputError`` where there are several, and where the only file of that name is of another kind: left
+    aside without a word, its rows would be missing in a report that finds nothing wrong.
+    """
     found = [folder / f"{table}{suffix}" for suffix in SUFFIXES if (folder / f"{table}{suffix}").exists()]
     if len(found) > 1:
         names = " and ".join(file.name for file in found)
         raise InputError(file=str(folder), field=table, got=names, wanted="one file of each table")
+    for other in [] if found else sorted(folder.glob("*.*")):
+        if other.name.partition(".")[0].casefold() == table:
+            wanted = " or ".join(f"{table}{suffix}" for suffix in SUFFIXES)
+            raise InputError(file=str(folder), field=table, got=other.name, wanted=wanted)
     return found[0] if found else None
 
 

@@ -54,7 +54,7 @@ import tomli_w
 from invariants.readers import clock
 from invariants.readers.sources import Sources, bytes_of
 from invariants.readers.tables import frame_from_bytes
-from invariants.readers.tape import EARLIEST_NS, Tape, read_tape, with_tape
+from invariants.readers.tape import EARLIEST_NS, Tape, check_one_symbol, read_tape, with_tape
 from simcore import InputError, Instrument, Rules, Run
 from simcore import pandas_later as pd
 from simcore.cells import Cells, cells_of
@@ -367,6 +367,7 @@ def _frame(plan: Plan, data: bytes, file: str) -> pd.DataFrame:
     if plan.delimiter is not None and data[:4] == b"PAR1":
         raise _wrong(plan.place, "delimiter", plan.delimiter, f"none: {file} is Parquet")
     theirs = frame_from_bytes(data, file=file, delimiter=plan.delimiter or ",")
+    check_one_symbol(theirs, file)
     for ours, name in plan.columns.items():
         if name not in theirs:
             got = ", ".join(map(str, theirs.columns))
@@ -430,7 +431,7 @@ def _id(cells: Cells, at: int) -> Any:
 
 def _word(plan: Plan, cells: Cells, at: int) -> Any:
     value = cells.shown(at)
-    key = str(value).strip().casefold() if isinstance(value, str | int) else None
+    key = str(value).strip().casefold() if isinstance(value, str | int | float) else None
     return value if key is None else plan.words.get(key, value)
 
 

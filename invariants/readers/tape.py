@@ -3,7 +3,7 @@
 A table is told by its columns, not by its name:
 
 - trades: a time, ``price``, ``size`` or ``qty`` (or ``amount``), optionally ``side`` or
-  ``aggressor`` (the taker's), ``seq``, ``symbol``. GMO Coin's daily CSV is one of these.
+  ``aggressor`` (the taker's), ``seq``, ``symbol`` (``pair``, ``product``, ...). GMO Coin's daily CSV is one of these.
 - tops of book: a time, ``bid``, ``bid_size``, ``ask``, ``ask_size``, or ``bid_px`` and ``bid_sz``,
   or ``bid1`` and ``bidq1``, and so on.
 
@@ -16,7 +16,7 @@ The time is ``ns``, ``ts_ns`` or ``timestamp_ns`` (whole nanoseconds), or ``ts``
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,7 +38,7 @@ NANOSECONDS = ("ns", "ts_ns", "timestamp_ns")
 TIMES = (*NANOSECONDS, "ts", "timestamp", "time")
 SIZES = ("size", "qty", "amount")
 TAKERS = ("aggressor", "side")
-SYMBOLS = ("symbol", "pair")
+SYMBOLS = ("symbol", "pair", "product", "product_code", "instrument", "instrument_id")
 BOOK = {
     "bid": ("bid", "bid_px", "bid1"),
     "bid_size": ("bid_size", "bid_sz", "bidq1"),
@@ -94,13 +94,16 @@ def _top_events(tops: Tops) -> Iterator[TapeEvent]:
     return (TopOfBook(*row) for row in zip(*(column.tolist() for column in columns), strict=True))
 
 
-def read_tape(sources: Sources, *, instrument: Instrument | None = None, quotes: Sources | None = None) -> Tape:
+def read_tape(
+    sources: Sources, *, instrument: Instrument | None = None, quotes: Sources | None = None, usable: bool = False
+) -> Tape:
     """The tape in ``sources`` (paths, globs, folders, URLs) and ``quotes`` (the same, tops of book only).
 
     The files of a table follow each other by their first time, then by name. Without an
     ``instrument``, the grid is the finest decimal one that appears in the data (a bundle's own,
     for a bundle). Raises ``InputError`` for a file that is no tape, time that runs backwards, or
-    several symbols. Numbers that are not finite or off the given grid are rejected rows.
+    several symbols. Numbers that are not finite or off the given grid are rejected rows; where the tape
+    must be ``usable``, as a simulator needs it, they are an ``InputError``, and so is what is not above zero.
     """
     parts: list[_Part] = []
     inputs: dict[str, str] = {}
@@ -111,8 +114,12 @@ def read_tape(sources: Sources, *, instrument: Instrument | None = None, quotes:
     _check_one_symbol(parts)
     tables = {table: _in_order([p for p in parts if p.sheet.table == table]) for table in ("tape", "quotes")}
     grid = instrument or _declared_grid(sources) or _finest_grid(parts)
-    trades = _joined(tables["tape"], [trades_of(p.sheet, grid) for p in tables["tape"]], Trades)
-    tops = _joined(tables["quotes"], [tops_of(p.sheet, grid) for p in tables["quotes"]], Tops)
+    of_trades = [trades_of(p.sheet, grid) for p in tables["tape"]]
+    of_tops = [tops_of(p.sheet, grid) for p in tables["quotes"]]
+    columns: list[Trades | Tops] = [*of_trades, *of_tops] if usable else []
+    for part, found in zip((*tables["tape"], *tables["quotes"]), columns, strict=False):
+        _check_usable(part, found, grid)
+    trades, tops = _joined(tables["tape"], of_trades, Trades), _joined(tables["quotes"], of_tops, Tops)
     trades, top_seq = _sequenced(trades, tops, tables)
     return Tape(
         trades,
@@ -155,7 +162,7 @@ class _Part:
     name: str
     sheet: Sheet
     ns: Ints
-    symbols: frozenset[str]
+    symbols: frozenset[tuple[str, str]]
 
     @property
     def first(self) -> tuple[int, str]:
@@ -184,8 +191,24 @@ def _part(blob: Blob) -> _Part:
     table, renamed = _recognised(frame, blob.name)
     renamed["ns"] = _times(frame, blob.name) if table != "bars" else pd.Series([], dtype=np.int64)
     sheet = Sheet(pd.DataFrame(renamed), table, blob.name)
-    symbols = {str(s) for name in SYMBOLS if name in frame for s in frame[name].unique()}
-    return _Part(blob.name, sheet, sheet.ints("ns"), frozenset(symbols))
+    return _Part(blob.name, sheet, sheet.ints("ns"), _symbols(frame))
+
+
+def _symbols(frame: pd.DataFrame) -> frozenset[tuple[str, str]]:
+    """The markets of which a table speaks, each with its column: two columns may name one market in two ways."""
+    return frozenset((name, str(s)) for name in SYMBOLS if name in frame for s in frame[name].dropna().unique())
+
+
+def check_one_symbol(frame: pd.DataFrame, file: str) -> None:
+    """Refuse several markets in one table: what happens in one says nothing of the other. Raises ``InputError``."""
+    _one_of_each(_symbols(frame), {}, file)
+
+
+def _one_of_each(found: frozenset[tuple[str, str]], known: dict[str, str], file: str) -> None:
+    for column, symbol in sorted(found):
+        if known.setdefault(column, symbol) != symbol:
+            got = f"{symbol} beside {known[column]}"
+            raise InputError(file=file, field="symbol", got=got, wanted="one symbol")
 
 
 def _recognised(frame: pd.DataFrame, file: str) -> tuple[str, dict[str, Any]]:
@@ -249,12 +272,9 @@ def _without_bars(parts: list[_Part]) -> list[_Part]:
 
 
 def _check_one_symbol(parts: list[_Part]) -> None:
-    known: str | None = None
+    known: dict[str, str] = {}
     for part in parts:
-        for symbol in sorted(part.symbols):
-            if known not in (None, symbol):
-                raise InputError(file=part.name, field="symbol", got=f"{symbol} beside {known}", wanted="one symbol")
-            known = symbol
+        _one_of_each(part.symbols, known, part.name)
 
 
 def _in_order(parts: list[_Part]) -> list[_Part]:
@@ -270,6 +290,21 @@ def _in_order(parts: list[_Part]) -> list[_Part]:
             raise InputError(file=part.name, row=1, field="ns", got=int(part.ns[0]), wanted=wanted)
         last_ns, last_name = int(part.ns[-1]), part.name
     return parts
+
+
+def _check_usable(part: _Part, columns: Trades | Tops, grid: Instrument) -> None:
+    """Every row of a file can be an event: the file is named, which an event no longer knows."""
+    for row in part.sheet.rejected()[:1]:
+        raise InputError(file=row.file, row=row.row, field=row.field, got=row.got, wanted=row.wanted)
+    for field in (f.name for f in fields(columns) if f.name.endswith(("_ticks", "_lots"))):
+        name, _, unit = field.rpartition("_")
+        for at in np.flatnonzero(getattr(columns, field) <= 0)[:1]:
+            count = int(getattr(columns, field)[at])
+            got = grid.price(count) if unit == "ticks" else grid.size(count)
+            column = name if unit == "ticks" or name == "size" else f"{name}_size"
+            raise InputError(
+                file=part.name, row=int(columns.row[at]), field=column, got=str(got), wanted="a number above 0"
+            )
 
 
 def _finest_grid(parts: list[_Part]) -> Instrument:

@@ -174,6 +174,14 @@ def test_what_is_not_supported_is_declared(python: Make) -> None:
         ("return iter(int, 1)", TooManyFills, "more than 1010"),
         ("yield 1; raise ValueError('late')", SimulatorCrashed, "late"),
         ("return simulate(scenario)", SimulatorCrashed, "RecursionError"),
+        ("raise GeneratorExit", SimulatorCrashed, "GeneratorExit"),
+        ("raise type('OddError', (BaseException,), {})('x')", SimulatorCrashed, "OddError: x"),
+        ("raise ValueError('half a pair: \\ud800')", SimulatorCrashed, r"half a pair: \\ud800"),
+        (
+            "raise type('MuteError', (Exception,), {'__str__': lambda _: 1 // 0})",
+            SimulatorCrashed,
+            "MuteError: .its words",
+        ),
     ],
 )
 def test_a_function_that_misbehaves_is_a_finding(
@@ -189,6 +197,31 @@ def test_a_crash_shows_the_simulators_own_frames_only(python: Make) -> None:
         python("def simulate(scenario):\n    return 1 // 0")(ONE_FILL)
     assert "return 1 // 0" in caught.value.details
     assert "invariants" not in caught.value.details
+
+
+def test_an_error_of_megabytes_is_told_by_its_two_ends(python: Make) -> None:
+    with pytest.raises(SimulatorCrashed, match=r"begun x+ \.\.\. \(cut\) \.\.\. x+ ended") as caught:
+        python("def simulate(scenario):\n    raise ValueError('begun ' + 10**6 * 'x' + ' ended')")(ONE_FILL)
+    assert len(str(caught.value)) < 10_000
+
+
+@pytest.mark.parametrize("waits", ["while True: pass", "time.sleep(60)", "for _ in range(10**9): pass"])
+def test_a_function_that_hangs_and_swallows_everything_is_left_too(python: Make, waits: str) -> None:
+    ask = python(
+        f"""
+        import time
+
+        def simulate(scenario):
+            while True:
+                try:
+                    {waits}
+                except:
+                    pass
+        """,
+        limits=Limits(seconds=0.05),
+    )
+    with pytest.raises(SimulatorHung):
+        ask(ONE_FILL)
 
 
 def test_a_function_that_hangs_is_left_after_its_limit(python: Make) -> None:

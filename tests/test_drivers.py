@@ -384,6 +384,17 @@ def test_a_program_may_declare_rules_in_a_file_beside_it(tmp_path: Path) -> None
         load_simulator(spec)
 
 
+def test_a_simulator_that_goes_elsewhere_is_found_again_by_its_relative_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wanders.py").write_text(
+        "import os, simcore\ndef simulate(scenario):\n    os.chdir('/')\n    return simcore.simulate(scenario)"
+    )
+    monkeypatch.chdir(tmp_path)
+    ask = load_simulator("wanders.py:simulate")
+    assert difference_when_fresh(ask, [(ONE_FILL, ask(ONE_FILL))]) is None
+
+
 def test_a_fresh_process_with_another_hash_seed_is_compared(python: Make) -> None:
     honest = load_simulator("simcore:simulate")
     assert difference_when_fresh(honest, [(ONE_FILL, honest(ONE_FILL))]) is None

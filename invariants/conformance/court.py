@@ -69,7 +69,7 @@ class Court:
         case = Case(scenario=scenario, law=law, expected=simulate(scenario), got=got, message=message)
         path = Path(self._config.getoption("--case-dir")) / case_name(case)
         try:
-            write_case(case, path)
+            write_case(case, Path(self.simulator.folder) / path)  # it may have gone elsewhere
         except OSError as error:
             return Kept("", f"{path}: {error.strerror}")
         return Kept(str(path))

@@ -52,6 +52,9 @@ _SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 _TRADE = ("type", "ns", "price_ticks", "size_lots", "aggressor")
 _TOP = ("type", "ns", "bid_ticks", "bid_lots", "ask_ticks", "ask_lots")
 _SUBMIT = ("type", "ns", "order_id", "side", "price_ticks", "size_lots")
+NOT_REPEATABLE = "asked once more, the simulator answered otherwise: replay asks it many times, and may still say fixed"
+"""The note of a case that broke its law at one call and not at the next."""
+
 _CANCEL = ("type", "ns", "order_id")
 _FILL = ("ns", "order_id", "side", "price_ticks", "size_lots")
 _CASE = ("format", "law", "message", "note", "version", "rules", "tape", "actions", "expected", "got")

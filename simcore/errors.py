@@ -40,5 +40,8 @@ def shorten(value: Any, width: int = 120) -> str:
         return f"{value!r}... (cut)"
     if isinstance(value, int) and value.bit_length() > 1000:  # Python refuses to print the longest
         return f"an integer of {value.bit_length()} bits"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001 - a stranger's object may refuse to be shown
+        text = f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
     return text if len(text) <= width else f"{text[:width]}... (cut)"

@@ -351,7 +351,7 @@ def _fills(answer: Iterable[Any], index: Mapping[Any, int]) -> tuple[Fills, list
     rejected: list[Rejected] = []
     count = 0
     for count, fill in enumerate(map(plain, answer), 1):
-        bad = _malformed(fill)
+        bad = malformed(fill)
         if bad is not None:
             rejected.append(Rejected("fills", "fills", count, *bad))
             continue
@@ -368,8 +368,8 @@ def _fills(answer: Iterable[Any], index: Mapping[Any, int]) -> tuple[Fills, list
     )
 
 
-def _malformed(fill: Any) -> tuple[str, Any, str] | None:  # noqa: PLR0911 - one return a field
-    """The field that no column can hold, what it is and what was wanted."""
+def malformed(fill: Any) -> tuple[str, Any, str] | None:  # noqa: PLR0911 - one return a field
+    """The field that no column can hold, what it is and what was wanted; None where ``fill`` is one to judge."""
     if not isinstance(fill, Fill):
         return "fill", fill, "a simcore.Fill"
     for name, low, high in (

@@ -174,6 +174,14 @@ def test_what_is_not_supported_is_declared(python: Make) -> None:
         ("return iter(int, 1)", TooManyFills, "more than 1010"),
         ("yield 1; raise ValueError('late')", SimulatorCrashed, "late"),
         ("return simulate(scenario)", SimulatorCrashed, "RecursionError"),
+        ("raise GeneratorExit", SimulatorCrashed, "GeneratorExit"),
+        ("raise type('OddError', (BaseException,), {})('x')", SimulatorCrashed, "OddError: x"),
+        ("raise ValueError('half a pair: \\ud800')", SimulatorCrashed, r"half a pair: \\ud800"),
+        (
+            "raise type('MuteError', (Exception,), {'__str__': lambda _: 1 // 0})",
+            SimulatorCrashed,
+            "MuteError: .its words",
+        ),
     ],
 )
 def test_a_function_that_misbehaves_is_a_finding(
@@ -189,6 +197,31 @@ def test_a_crash_shows_the_simulators_own_frames_only(python: Make) -> None:
         python("def simulate(scenario):\n    return 1 // 0")(ONE_FILL)
     assert "return 1 // 0" in caught.value.details
     assert "invariants" not in caught.value.details
+
+
+def test_an_error_of_megabytes_is_told_by_its_two_ends(python: Make) -> None:
+    with pytest.raises(SimulatorCrashed, match=r"begun x+ \.\.\. \(cut\) \.\.\. x+ ended") as caught:
+        python("def simulate(scenario):\n    raise ValueError('begun ' + 10**6 * 'x' + ' ended')")(ONE_FILL)
+    assert len(str(caught.value)) < 10_000
+
+
+@pytest.mark.parametrize("waits", ["while True: pass", "time.sleep(60)", "for _ in range(10**9): pass"])
+def test_a_function_that_hangs_and_swallows_everything_is_left_too(python: Make, waits: str) -> None:
+    ask = python(
+        f"""
+        import time
+
+        def simulate(scenario):
+            while True:
+                try:
+                    {waits}
+                except:
+                    pass
+        """,
+        limits=Limits(seconds=0.05),
+    )
+    with pytest.raises(SimulatorHung):
+        ask(ONE_FILL)
 
 
 def test_a_function_that_hangs_is_left_after_its_limit(python: Make) -> None:
@@ -349,6 +382,17 @@ def test_a_program_may_declare_rules_in_a_file_beside_it(tmp_path: Path) -> None
     beside.write_text("[RULES]\ncross = 7\n")
     with pytest.raises(InputError, match="cross"):
         load_simulator(spec)
+
+
+def test_a_simulator_that_goes_elsewhere_is_found_again_by_its_relative_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wanders.py").write_text(
+        "import os, simcore\ndef simulate(scenario):\n    os.chdir('/')\n    return simcore.simulate(scenario)"
+    )
+    monkeypatch.chdir(tmp_path)
+    ask = load_simulator("wanders.py:simulate")
+    assert difference_when_fresh(ask, [(ONE_FILL, ask(ONE_FILL))]) is None
 
 
 def test_a_fresh_process_with_another_hash_seed_is_compared(python: Make) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from tables import plain_rules, scenario
@@ -313,10 +315,43 @@ def test_relation_survives_the_edges(relation: Relation, edge: str) -> None:
     assert relation.check(simulate, EDGES[edge]).difference is None
 
 
+class Unshowable:
+    """What cannot even be shown."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
 @pytest.mark.parametrize("relation", RELATIONS, ids=lambda relation: relation.name)
-@pytest.mark.parametrize("answer", [None, "fill", 5, (1, 2)])
+@pytest.mark.parametrize(
+    "answer", [None, "fill", 5, (1, 2), np.array([1, 2]), Unshowable()], ids=lambda a: type(a).__name__
+)
 def test_relation_survives_what_is_no_fill(relation: Relation, answer: Any) -> None:
     relation.check(lambda _: [answer], scenario(PLAIN))
+
+
+@pytest.mark.parametrize("relation", RELATIONS, ids=lambda relation: relation.name)
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("ns", None),
+        ("ns", "5"),
+        ("order_id", ["a"]),
+        ("side", None),
+        ("side", "BUY"),
+        ("side", 1.0),
+        ("price_ticks", "100"),
+        ("fee", Decimal("sNaN")),
+    ],
+)
+def test_a_fill_with_a_field_that_is_no_number_is_no_crash(relation: Relation, field: str, value: Any) -> None:
+    found = relation.check(lambda asked: [replace(fill, **{field: value}) for fill in simulate(asked)], scenario(PLAIN))
+    assert found.applies or "compare" in found.reason or not found.reason.startswith("a fill's")
+
+
+def test_what_is_no_fill_is_said_once() -> None:
+    found = relation_named("equals_reference").check(lambda _: [(1, 2)], scenario(PLAIN))
+    assert str(found.difference).endswith("Yet it is (1, 2), which is no Fill.")
 
 
 @pytest.mark.parametrize("hours", [0, 15, 5])

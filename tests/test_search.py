@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 
 from invariants.conformance.search import search
 from invariants.tapes import scenarios
-from simcore import Rules, Scenario, Submit, Trade
+from simcore import Cancel, Rules, Scenario, Submit, Trade, simulate
 
 PAIRS = {("0", "00"), (0, "0"), ("", " "), ("見0", "気0")}
 
 
-def drawn(examples: int, **more: int) -> list[Scenario]:
+def drawn(examples: int, rules: Rules | None = None, **more: int) -> list[Scenario]:
     """The scenarios of one search."""
     found: list[Scenario] = []
 
@@ -21,7 +22,7 @@ def drawn(examples: int, **more: int) -> list[Scenario]:
         found.append(scenario)
         return False
 
-    search(scenarios(Rules(ttl_ns=None), **more), keep, examples=examples, deadline=None, entropy="drawn")
+    search(scenarios(rules or Rules(ttl_ns=None), **more), keep, examples=examples, deadline=None, entropy="drawn")
     return found
 
 
@@ -56,3 +57,38 @@ def test_some_scenarios_go_on_where_they_may() -> None:
     assert 3 <= sum(events(s) > 60 for s in long) <= 40
     assert any(sum(isinstance(e, Trade) for e in s.tape) > 33 for s in long)
     assert any(sum(isinstance(a, Submit) for a in s.actions) > 33 for s in long)
+
+
+def ages_ns(scenario: Scenario) -> list[int]:
+    """How old the orders are at the trades that cross them."""
+    return [
+        trade.ns - order.ns
+        for trade in scenario.tape
+        if isinstance(trade, Trade)
+        for order in scenario.actions
+        if isinstance(order, Submit) and order.side * (order.price_ticks - trade.price_ticks) >= 0
+    ]
+
+
+def test_orders_get_older_than_a_day_and_than_their_milliseconds_in_31_bits() -> None:
+    """A clock that counts seconds within the day makes such an order young again."""
+    ages = [age_ns for scenario in drawn(400) for age_ns in ages_ns(scenario)]
+    assert max(ages) > 2**31 * 1_000_000
+    day_ns = 24 * 3_600_000_000_000
+    assert any(age_ns >= day_ns and age_ns % day_ns < 5_000_000_000 for age_ns in ages)
+
+
+def test_a_cancel_takes_effect_as_its_order_expires_and_a_trade_is_there() -> None:
+    """Two ties of one instant, each of which has a dial of its own."""
+    rules = Rules(cancel_latency_ns=1_000, expiry_tie="fill", cancel_tie="cancel", position_cap_lots=None)
+
+    def decides(scenario: Scenario) -> bool:
+        return simulate(scenario) != simulate(replace(scenario, rules=replace(rules, cancel_tie="fill")))
+
+    def has_both(scenario: Scenario) -> bool:
+        sent = {a.order_id: a.ns for a in scenario.actions if isinstance(a, Submit)}
+        ends = {sent[a.order_id] + 5_000_000_000 for a in scenario.actions if isinstance(a, Cancel)}
+        effects = {a.ns + 1_000 for a in scenario.actions if isinstance(a, Cancel)}
+        return bool(ends & effects & {event.ns for event in scenario.tape})
+
+    assert sum(has_both(scenario) and decides(scenario) for scenario in drawn(400, rules)) >= 3

@@ -64,12 +64,12 @@ class Court:
         tests_left = max(1, ceil(self._tests / workers) - self._begun + 1)
         return now + max(0.0, self._started + self.max_time - now) / tests_left
 
-    def keep(self, law: str, scenario: Scenario, got: list[Any] | None, message: str) -> Kept:
+    def keep(self, law: str, scenario: Scenario, got: list[Any] | None, message: str, note: str = "") -> Kept:
         """Write a case file. A full disk acquits nobody: then it is said that there is none, and why."""
-        case = Case(scenario=scenario, law=law, expected=simulate(scenario), got=got, message=message)
+        case = Case(scenario=scenario, law=law, expected=simulate(scenario), got=got, message=message, note=note)
         path = Path(self._config.getoption("--case-dir")) / case_name(case)
         try:
-            write_case(case, path)
+            write_case(case, Path(self.simulator.folder) / path)  # it may have gone elsewhere
         except OSError as error:
             return Kept("", f"{path}: {error.strerror}")
         return Kept(str(path))

@@ -7,6 +7,7 @@ from heapq import merge
 from typing import Any
 
 from simcore import Cancel, Fill, Rules, Scenario, Submit, TopOfBook, Trade
+from simcore.errors import shorten
 from simcore.rules import DIALS
 
 NEAR_NS = 1
@@ -53,9 +54,10 @@ def _row(event: Any, marks: list[tuple[int, str]]) -> tuple[str, ...]:
 
 def _fill_row(fill: Any) -> tuple[str, ...]:
     if not isinstance(fill, Fill):
-        return (repr(fill)[:200], *[""] * 6)
-    side = getattr(fill.side, "name", repr(fill.side))
-    return (str(fill.ns), "fill", repr(fill.order_id), side, str(fill.price_ticks), str(fill.size_lots), "")
+        return (shorten(fill, 200), *[""] * 6)
+    side = getattr(fill.side, "name", None) or shorten(fill.side)
+    ns, order_id, price_ticks, size_lots = map(shorten, (fill.ns, fill.order_id, fill.price_ticks, fill.size_lots))
+    return (ns, "fill", order_id, side, price_ticks, size_lots, "")
 
 
 def _marks(scenario: Scenario) -> list[tuple[int, str]]:

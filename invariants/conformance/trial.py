@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from invariants.cases import NOT_REPEATABLE
 from invariants.conformance.search import search
 from invariants.conformance.table import fills_table, rules_line, scenario_table
 from invariants.conformance.tally import ANSWERS, Tally
@@ -16,7 +17,7 @@ from invariants.drivers import SimulatorFailed, SimulatorHung
 from invariants.drivers.fresh import difference_when_fresh
 from invariants.laws import LAWS
 from invariants.laws.catalogue import Law
-from invariants.relations import Relation, relation_named
+from invariants.relations import Comparison, Relation, relation_named
 from invariants.tapes import any_rules, features, minimise, scenarios
 from invariants.tapes.exhaustive import exhaustive_rules, is_within, scenarios_up_to
 from invariants.verdict import Verdict
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
     from invariants.conformance.court import Court
+    from invariants.drivers import Simulator
 
 PATIENCE = 20
 """Scenarios without an answer after which a law is not asked any more."""
@@ -58,6 +60,31 @@ class Exhibit:
     scenario: Scenario
     got: list[Any] | None
     law: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A scenario, the answer to it, and what was said of that answer: asked again there may be another."""
+
+    scenario: Scenario
+    got: list[Any]
+    said: Any
+
+
+class _Heard:
+    """A simulator whose last answer to one scenario is remembered."""
+
+    def __init__(self, simulator: Simulator, scenario: Scenario) -> None:
+        self._simulator, self._scenario = simulator, scenario
+        self.rules, self.supports = simulator.rules, simulator.supports
+        self.got: list[Any] = []
+
+    def __call__(self, scenario: Scenario) -> list[Any]:
+        answer = self._simulator(scenario)
+        if scenario is self._scenario:
+            self.got = answer
+        return answer
 
 
 class Trial:
@@ -93,13 +120,14 @@ class Trial:
         """See whether the law holds in every scenario."""
         __tracebackhide__ = True
         tally = Tally(law.name, "law")
-        broken: list[Scenario] = []
+        broken: list[Seen] = []
 
         def is_over(scenario: Scenario) -> bool:
             tally.count(_seen_in(scenario))
             got = self._answer(scenario, tally)
-            if got is not None and tally.add(law.judge(Run.from_scenario(scenario, got))):
-                broken.append(scenario)
+            if got is not None:
+                judgement = law.judge(Run.from_scenario(scenario, got))
+                broken.extend([Seen(scenario, got, judgement)] if tally.add(judgement) else [])
             return bool(broken) or self._is_pointless(tally)
 
         self._search(tally, is_over, law.narrow)
@@ -111,14 +139,14 @@ class Trial:
         """See whether the relation holds between its calls."""
         __tracebackhide__ = True
         tally = Tally(relation.name, "relation")
-        broken: list[Scenario] = []
+        broken: list[Seen] = []
         asked: list[Scenario] = []
 
         def is_over(scenario: Scenario) -> bool:
             tally.count(_seen_in(scenario))
             asked.append(scenario)
-            if self._compare(relation, scenario, tally):
-                broken.append(scenario)
+            seen = self._compare(relation, scenario, tally)
+            broken.extend([] if seen is None else [seen])
             return bool(broken) or self._is_pointless(tally)
 
         self._search(tally, is_over, relation.narrow)
@@ -146,8 +174,8 @@ class Trial:
                     continue
                 tally.exercised += 1
                 tally.judged += 1
-                if not _is_same(got, simulate(scenario)) and equals.check(self._simulator, scenario).difference:
-                    self._convict(tally, self._contradiction(equals, scenario))
+                if not _is_same(got, simulate(scenario)) and (seen := self._contradicts(equals, scenario)[1]):
+                    self._convict(tally, self._contradiction(equals, seen))
                 if tally.scenarios % every == 0:
                     self._judge_all(laws, scenario, got, tally)
         return self._conclude(tally)
@@ -156,8 +184,9 @@ class Trial:
         __tracebackhide__ = True
         run = Run.from_scenario(scenario, got)
         for law in laws:
-            if law.judge(run).verdict is Verdict.FAIL:
-                self._convict(tally, self._breach(law, scenario))
+            judgement = law.judge(run)
+            if judgement.verdict is Verdict.FAIL:
+                self._convict(tally, self._breach(law, Seen(scenario, got, judgement)))
 
     def _search(self, tally: Tally, is_over: PROVES, narrow: Callable[[Rules], Rules] | None = None) -> None:
         court = self._court
@@ -188,19 +217,26 @@ class Trial:
             self._note_failure(failure, tally)
             return None
 
-    def _compare(self, relation: Relation, scenario: Scenario, tally: Tally) -> bool:
-        """Whether the relation is broken; counts what it said."""
+    def _compare(self, relation: Relation, scenario: Scenario, tally: Tally) -> Seen | None:
+        """How the relation is broken, or None; counts what it said."""
         try:
-            comparison = relation.check(self._simulator, scenario)
+            comparison, seen = self._contradicts(relation, scenario)
         except SimulatorFailed as failure:
             self._note_failure(failure, tally)
-            return False
+            return None
         if comparison.applies:
             tally.exercised += 1
             tally.judged += 1
         else:
             tally.reasons[f"{Verdict.NOT_APPLICABLE.value}: {comparison.reason}"] += 1
-        return comparison.difference is not None
+        return seen
+
+    def _contradicts(self, relation: Relation, scenario: Scenario) -> tuple[Comparison, Seen | None]:
+        """What the relation says of one scenario, with the answer of which it says so."""
+        heard = _Heard(self._simulator, scenario)
+        comparison = relation.check(heard, scenario)
+        is_broken = comparison.difference is not None
+        return comparison, Seen(scenario, heard.got, comparison.difference) if is_broken else None
 
     def _note_failure(self, failure: SimulatorFailed, tally: Tally) -> None:
         """Count a scenario without an answer; the first one is kept as a case."""
@@ -215,25 +251,39 @@ class Trial:
     def _is_late(self) -> bool:
         return self._deadline is not None and time.monotonic() > self._deadline
 
-    def _breach(self, law: Law, scenario: Scenario) -> Exhibit:
+    def _breach(self, law: Law, first: Seen) -> Exhibit:
         """The smallest scenario that breaks ``law``."""
 
-        def breaks(candidate: Scenario) -> bool:
-            return law.judge(Run.from_scenario(candidate, self._simulator(candidate))).verdict is Verdict.FAIL
+        def look(candidate: Scenario) -> Seen | None:
+            got = self._simulator(candidate)
+            judgement = law.judge(Run.from_scenario(candidate, got))
+            return Seen(candidate, got, judgement) if judgement.verdict is Verdict.FAIL else None
 
-        small = self._minimised(scenario, breaks)
-        got = self._simulator(small)
-        return Exhibit(law.error(law.judge(Run.from_scenario(small, got))), small, got, law.name)
+        last, note = self._smallest(first, look)
+        return Exhibit(law.error(last.said), last.scenario, last.got, law.name, note)
 
-    def _contradiction(self, relation: Relation, scenario: Scenario) -> Exhibit:
+    def _contradiction(self, relation: Relation, first: Seen) -> Exhibit:
         """The smallest scenario that breaks ``relation``."""
+        last, note = self._smallest(first, lambda candidate: self._contradicts(relation, candidate)[1])
+        error = relation.error(f"{relation.name}: {last.said}")
+        return Exhibit(error, last.scenario, last.got, relation.name, note)
+
+    def _smallest(self, first: Seen, look: Callable[[Scenario], Seen | None]) -> tuple[Seen, str]:
+        """What was seen of the smallest scenario, as it was seen; and a note if it is not seen again."""
+        last = first
 
         def breaks(candidate: Scenario) -> bool:
-            return relation.check(self._simulator, candidate).difference is not None
+            nonlocal last
+            seen = look(candidate)
+            last = seen or last
+            return seen is not None
 
-        small = self._minimised(scenario, breaks)
-        difference = relation.check(self._simulator, small).difference
-        return Exhibit(relation.error(f"{relation.name}: {difference}"), small, self._simulator(small), relation.name)
+        self._minimised(first.scenario, breaks)
+        try:
+            is_repeatable = look(last.scenario) is not None
+        except SimulatorFailed:
+            is_repeatable = False
+        return last, "" if is_repeatable else NOT_REPEATABLE
 
     def _minimal_failure(self, failure: SimulatorFailed) -> Exhibit:
         """The smallest scenario that fails in the same way; a hang is too slow to be minimised."""
@@ -280,7 +330,7 @@ class Trial:
         """Keep the case, write the report of the find, and raise."""
         __tracebackhide__ = True
         scenario, got = exhibit.scenario, exhibit.got
-        tally.keep(self._court.keep(exhibit.law, scenario, got, str(exhibit.error)))
+        tally.keep(self._court.keep(exhibit.law, scenario, got, str(exhibit.error), exhibit.note))
         tally.fail(str(exhibit.error))
         self._record(tally)
         answers = "(no answer)" if got is None else fills_table(got)
@@ -298,6 +348,8 @@ class Trial:
                 ]
             )
         )
+        if exhibit.note:
+            exhibit.error.add_note(exhibit.note)
         if tally.case:
             exhibit.error.add_note(f"replay: fillproof replay {tally.case} --simulator {self._simulator.name!r}")
         raise exhibit.error

@@ -45,12 +45,16 @@ class CommandSimulator(Simulator):
     """One process, started at the first question, again after it failed, and ended by ``close``.
 
     Without a shell. A file ``PROGRAM.fillproof.toml`` beside the program may declare tables
-    ``[RULES]`` and ``[SUPPORTS]``. ``extra_env`` is added to the environment.
+    ``[RULES]`` and ``[SUPPORTS]``. ``extra_env`` is added to the environment; ``folder`` is where it
+    is started (None: here).
     """
 
-    def __init__(self, spec: str, limits: Limits, extra_env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, spec: str, limits: Limits, extra_env: Mapping[str, str] | None = None, folder: str | None = None
+    ) -> None:
         self._argv = _argv(spec)
         self._env = {**os.environ, **(extra_env or {})}
+        self._folder = folder
         self._process: _Process | None = None
         super().__init__(spec, _declared_beside(self._argv), limits)
 
@@ -64,7 +68,7 @@ class CommandSimulator(Simulator):
         question = json.dumps(scenario_to_json(scenario), separators=(",", ":")).encode() + b"\n"
         try:
             if self._process is None:
-                self._process = _Process(self._argv, self._env, self.limits)
+                self._process = _Process(self._argv, self._env, self._folder, self.limits)
             answer = self._process.ask(question, self.limits)
         except SimulatorFailed as failure:
             self.close()
@@ -76,14 +80,14 @@ class CommandSimulator(Simulator):
 class _Process:
     """The program, its pipes, and what it wrote that nobody has read yet."""
 
-    def __init__(self, argv: list[str], env: Mapping[str, str], limits: Limits) -> None:
+    def __init__(self, argv: list[str], env: Mapping[str, str], folder: str | None, limits: Limits) -> None:
         pipe = subprocess.PIPE
         self._mark = offspring.new_mark()
         env = {**env, offspring.MARK: self._mark}
         try:
             # a session of its own: no terminal to write to, and its group can be ended with it
             self._popen = subprocess.Popen(  # noqa: S603 - running the user's program is the job
-                argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, start_new_session=True
+                argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd=folder, start_new_session=True
             )
         except OSError as error:
             raise SimulatorCrashed(f"it cannot be started: {error}") from None

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from simcore import Scenario
 
+LONGEST = 4000
+"""Characters of a message that are kept: a stranger's error may carry megabytes, in its traceback again."""
+
 
 class SimulatorFailed(AssertionError):
     """No usable answer to ``scenario``. ``details`` holds a traceback, an exit code or a tail of stderr."""
 
     def __init__(self, message: str, scenario: Scenario | None = None, details: str = "") -> None:
-        self.message = message
+        self.message = _printable(message)
         self.scenario = scenario
-        self.details = details.strip()
-        super().__init__(f"{message}\n{self.details}" if self.details else message)
+        self.details = _printable(details.strip())
+        super().__init__(f"{self.message}\n{self.details}" if self.details else self.message)
 
 
 class SimulatorCrashed(SimulatorFailed):
@@ -41,3 +44,10 @@ class ExtraOutput(SimulatorFailed):
 
 class EndedEarly(SimulatorFailed):
     """It ended, or closed its output, with a question unanswered."""
+
+
+def _printable(text: str) -> str:
+    """``text`` as every stream and file takes it: without its middle where it is long, lone surrogates escaped."""
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} ... (cut) ... {text[-LONGEST // 2 :]}"
+    return text.encode(errors="backslashreplace").decode()

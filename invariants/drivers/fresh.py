@@ -43,7 +43,8 @@ def _fresh(simulator: Simulator, seed: str) -> CommandSimulator:
     spec = simulator.name
     if not spec.startswith("cmd:"):
         spec = "cmd:" + shlex.join([sys.executable, "-m", "invariants.drivers.serve", spec])
-    return CommandSimulator(spec, simulator.limits, env)
+    # not where this process stands now: the simulator may have gone elsewhere
+    return CommandSimulator(spec, simulator.limits, env, folder=simulator.folder)
 
 
 def _again(fresh: CommandSimulator, scenario: Scenario) -> str:

@@ -9,6 +9,7 @@ from typing import IO
 
 from invariants.cases import fills_to_json, scenario_from_json
 from invariants.drivers import Simulator, SimulatorFailed, load_simulator
+from simcore import InputError
 
 
 def main(spec: str) -> int:
@@ -17,7 +18,7 @@ def main(spec: str) -> int:
     with contextlib.redirect_stdout(sys.stderr):  # what the simulator prints must not look like an answer
         try:
             _serve(load_simulator(spec), sys.stdin, answers)
-        except SimulatorFailed as failure:
+        except (SimulatorFailed, InputError) as failure:
             sys.stderr.write(f"{failure}\n")
             return 1
     return 0

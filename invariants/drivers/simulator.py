@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from invariants.drivers.failures import MalformedAnswer, SimulatorHung, TooManyFills
@@ -52,6 +53,7 @@ class Simulator(ABC):
         self.rules = declared.rules
         self.supports = declared.supports
         self.limits = limits
+        self.folder = str(Path.cwd())  # where a relative name holds
         self._hangs: list[SimulatorHung] = []
 
     def __call__(self, scenario: Scenario) -> list[Any]:

@@ -145,6 +145,8 @@ class World:
         if gene.extra % 3 == 1:
             self.trade(gene._replace(when=_ARRIVAL, price=_CROSSING, extra=7 if gene.extra % 2 else 0))
             gene = gene._replace(when=_LIVE[gene.when % len(_LIVE)])
+        elif gene.extra % 4 == 3:  # the effect falls on the expiry: two ties at once
+            gene = gene._replace(when=_EXPIRY, side=gene.side | 1, more=0, price=_CROSSING)
         self.cancel(gene)
         target = self._aimed(gene)
         effect_ns = self.now_ns if target.effect_ns is None else target.effect_ns
@@ -317,7 +319,7 @@ class World:
             case "later":
                 ns = max(self.now_ns, arrival_ns) + gene.extra
             case "hours":
-                ns = self.now_ns + HOUR_NS * (1 + gene.extra % 5)
+                ns = self.now_ns + HOUR_NS * _HOURS[gene.extra % 5]
             case _:
                 ns = arrival_ns
         return max(ns + off_ns, 0)
@@ -399,7 +401,11 @@ _WHEN = (
 )  # fmt: skip
 """Instants by their anchor in the target's life and the offset from it; the plainest first."""
 
+_HOURS = (1, 24, 600, 1200, 5)
+"""Silences: a clock that counts within a day, or milliseconds in 31 or 32 bits, begins again in them."""
+
 _ARRIVAL = 2
+_EXPIRY = 5
 _LIVE = (4, 12, 6, 17, 13)
 """Places in ``_WHEN`` at which an order is live: after its arrival, before its expiry."""
 

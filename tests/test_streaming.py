@@ -459,9 +459,10 @@ def test_workers_end_with_an_audit_that_is_killed_alone() -> None:
     _wait_for(lambda: not offspring.living(mark))
 
 
-def test_a_cluster_that_is_not_there_is_named(days: Path) -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense", "http://127.0.0.1:1"])
+def test_a_cluster_that_is_not_there_is_named(days: Path, address: str) -> None:
     pytest.importorskip("distributed", reason="Dask is not installed: pip install 'fillproof[cluster]'")
-    said = subprocess.run(command(days, "--cluster", "127.0.0.1:1"), capture_output=True, text=True, check=False)
+    said = subprocess.run(command(days, "--cluster", address), capture_output=True, text=True, check=False)
     assert said.returncode == 2
     assert "command line: --cluster: got" in said.stderr
     assert said.stderr.count("\n") == 1

@@ -103,10 +103,13 @@ class Cluster:
     def __init__(self, address: str) -> None:
         try:
             from dask.distributed import Client  # noqa: PLC0415 - an extra that most do without
+            from distributed.comm.addressing import get_address_host_port, parse_address, unparse_address  # noqa: PLC0415
         except ImportError as error:
             wanted = "Dask: pip install 'fillproof[cluster]'"
             raise InputError(file="command line", field="--cluster", got=str(error), wanted=wanted) from None
         try:
+            # a client that was half made of a bad address waits for 20 s at its end, and complains
+            get_address_host_port(unparse_address(*parse_address(address)))
             self._client = Client(address, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]
         except (OSError, ValueError) as error:
             wanted = "the address of a Dask scheduler"

@@ -4,7 +4,8 @@ import hashlib
 import tomllib
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,18 +14,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from malformed_inputs import TABLES, write_bundle_by_hand
 
+from invariants.auditing import audit
 from invariants.laws.totals import FIGURES
 from invariants.readers import read_run
 from invariants.readers.bundle import read_bundle, write_bundle
 from invariants.readers.kinds import READERS
 from invariants.readers.totals import TOTALS
+from invariants.streaming import NotInPiecesError, audit_streamed
 from simcore import Fill, InputError, Instrument, Rules, Run, Scenario, Side, Submit, TopOfBook, Trade, simulate
 from simcore.frames import UNJUDGED
 from simcore.rules import DIALS
 from simcore.run import ABSENT, Rejected
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 T0 = 1_700_000_000_000_000_000
 
@@ -238,3 +238,30 @@ def test_readers_are_found_by_name(tmp_path: Path) -> None:
     folder = write_bundle_by_hand(tmp_path / "run")
     assert [r.name for r in READERS if r.recognises(folder)] == ["bundle"]
     assert np.array_equal(read_run(folder, reader="bundle").fills.ns, read_run(folder / "run.toml").fills.ns)
+
+
+@pytest.mark.parametrize("table", ["orders", "fills"])
+def test_one_table_years_from_the_tape_is_for_the_laws_to_judge(tmp_path: Path, table: str) -> None:
+    write_bundle(in_milliseconds(small_run(), table), tmp_path / "run")
+    report = audit(read_run(tmp_path / "run"))
+    assert report["fill_follows_submit"].failed == (1 if table == "fills" else 0)
+
+
+def test_milliseconds_that_are_read_as_nanoseconds_are_no_broken_law(tmp_path: Path) -> None:
+    """Orders and fills that are years from the tape have another clock; every fill was convicted."""
+    write_bundle(in_milliseconds(small_run(), "orders", "fills"), tmp_path / "run")
+    with pytest.raises(InputError, match="nanoseconds of the time of the tape") as refused:
+        read_run(tmp_path / "run")
+    assert (refused.value.row, refused.value.field, refused.value.got) == (1, "ns", T0 // 10**6)
+    with pytest.raises(NotInPiecesError, match="years from the tape"):
+        audit_streamed(tmp_path / "run")
+
+
+def in_milliseconds(run: Run, *tables: str) -> Run:
+    """The run with times of these tables that are counts of milliseconds."""
+    orders, fills = run.orders, run.fills
+    if "orders" in tables:
+        orders = replace(orders, submit_ns=orders.submit_ns // 10**6)
+    if "fills" in tables:
+        fills = replace(fills, ns=fills.ns // 10**6, ns_to=fills.ns_to // 10**6)
+    return replace(run, orders=orders, fills=fills)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from invariants.readers.same_clock import check_clock
 from simcore import Rules, Run
 
 
@@ -21,4 +22,6 @@ def read_run(
     """
     from invariants.readers.kinds import reader_of  # noqa: PLC0415 - who reads one kind needs not all
 
-    return reader_of(Path(path), reader or "auto").read(path, rules=rules, tape=tape)
+    run = reader_of(Path(path), reader or "auto").read(path, rules=rules, tape=tape)
+    check_clock(run)
+    return run

@@ -199,6 +199,7 @@ def _planned(pool: Pool, plan: Plan, piece_rows: int, hashes: str) -> Plan:
             for group in range(len(file.group_rows))
         )
         plan.time(_all(pool, times_in, jobs), table)
+    plan.check_clock()
     return plan
 
 

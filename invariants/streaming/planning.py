@@ -15,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from invariants.laws.crossings import Window
+from invariants.readers.same_clock import is_near
 from invariants.splitting.carrying import joined, taken
 from invariants.splitting.cutting import Cut, Seams, start_of
 from invariants.streaming.files import TableFile
@@ -184,6 +185,14 @@ class Plan:
         for times in found:
             self.ends.update(times.ends)
         self.clues = np.unique([row for row in (ended, live) if row >= 0]).astype(np.int64)
+
+    def check_clock(self) -> None:
+        """As the readers do, of what has been seen. Raises ``NotInPiecesError``: they say which row it is."""
+        spans = {t: [ns for _, *ends_ns in told for ns in ends_ns] for t, told in self.spans.items() if told}
+        if len(self.run.fills) and {"orders", "tape"} <= set(spans):
+            tape_ns = min(spans["tape"]), max(spans["tape"])
+            if not any(is_near(ns, *tape_ns) for ns in (self.run.fills.ns, np.array(spans["orders"]))):
+                raise NotInPiecesError("orders and fills are years from the tape")
 
     @property
     def all_named(self) -> bool:

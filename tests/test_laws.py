@@ -263,6 +263,53 @@ LIFECYCLE = (
         1000..1001  fill    A  BUY  100  5
         """,
     ),
+    fails(
+        "fill_follows_submit",
+        "fills row 1 ns=1249, but should be at least 1250 [order 'A' is live from then on]",
+        """
+        ns    event   id  side  price_ticks  size_lots  live_ns
+        1000  submit  A   BUY   100          5          1250
+        1249  fill    A   BUY   100          5
+        """,
+    ),
+    fails(
+        "fill_follows_submit",
+        "fills row 1 ns=1249, but should be at least 1250 [order 'A' is live from then on]",
+        """
+        ns    event   id  side  price_ticks  size_lots  live_ns
+        1000  submit  A   BUY   100          5          1250
+        1249  fill    A   BUY   100          5
+        """,
+        provenance={"submit_ns": "absent"},
+    ),
+    passes(
+        "fill_follows_submit",
+        """
+        ns    event   id  side  price_ticks  size_lots  live_ns
+        1000  submit  A   BUY   100          5          1250
+        1250  fill    A   BUY   100          5
+        """,
+        judged=1,
+    ),
+    passes(
+        "fill_follows_submit",
+        """
+        ns          event   id  side  price_ticks  size_lots  live_ns
+        1000        submit  A   BUY   100          5          1250
+        1200..1250  fill    A   BUY   100          5
+        """,
+        judged=1,
+    ),
+    passes(
+        "fill_follows_submit",
+        """
+        ns    event   id  side  price_ticks  size_lots  live_ns
+        1000  submit  A   BUY   100          5          1250
+        1249  fill    A   BUY   100          5
+        """,
+        judged=1,
+        provenance={"live_ns": "nominal"},
+    ),
     unknown("fill_follows_submit", "submit_ns is absent", FILLED, provenance={"submit_ns": "absent"}),
     unknown("fill_follows_submit", "no row to judge", NOTHING),
     fails(

@@ -25,22 +25,30 @@ from simcore.run import ABSENT, Ints, Run, id_at
 def fill_follows_submit(run: Run) -> Ruling:
     """Why: a fill at or before its own submit used a trade that the order could not have met.
 
-    Fails: a fill at the very nanosecond of the submit (the tape comes first), or earlier.
-    Passes: a fill one nanosecond later.
+    Fails: a fill at the very nanosecond of the submit (the tape comes first), or earlier; a fill before the
+    instant from which the engine's own log has the order live.
+    Passes: a fill one nanosecond after the submit, and none before the logged start.
     Unknown: the submit time is absent, or the fill's interval contains it.
     Source: QuantConnect/Lean#2547 (filled by data older than the order), mhallsmoore/qstrader#114.
     """
     rows, submit_ns, open_rows = _submitted(run)
     late = run.fills.ns[rows] > submit_ns
-    broken = ~open_rows & (run.fills.ns_to[rows] <= submit_ns)
+    live_ns = _logged_live(run)[run.fills.order[rows]]
+    unsent = ~open_rows & (run.fills.ns_to[rows] <= submit_ns)
+    broken = unsent | (run.fills.ns_to[rows] < live_ns)
 
     def tell(row: int) -> Claim:
         i = int(run.fills.order[row])
+        ns, live = int(run.fills.ns_to[row]), int(run.orders.live_ns[i])
+        if row not in rows[unsent]:
+            story = f"{let_order(run, i)} {then_fill(run, row)} Yet the run says that it is live from {live} ns on."
+            return Claim("ns", ns, f"at least {live}", f"order {id_at(run.orders, i)!r} is live from then on", story)
         want = f"more than {run.orders.submit_ns[i]}"
         story = f"{let_order(run, i)} {then_fill(run, row)} Yet it was not there to be filled until after its submit."
-        return Claim("ns", int(run.fills.ns_to[row]), want, f"order {id_at(run.orders, i)!r} is submitted then", story)
+        return Claim("ns", ns, want, f"order {id_at(run.orders, i)!r} is submitted then", story)
 
-    return rule_on("fills", rows, broken, tell, undecided=open_rows | ~(broken | late), reason=_NO_SUBMIT)
+    undecided = ~broken & (open_rows | ~late)
+    return rule_on("fills", rows, broken, tell, undecided=undecided, reason=_NO_SUBMIT)
 
 
 def latency_is_respected(run: Run) -> Ruling:
@@ -204,6 +212,13 @@ def no_double_fill(run: Run) -> Ruling:
 
 
 _NO_SUBMIT = "submit_ns is absent or computed, or lies inside the interval of the fill"
+
+
+def _logged_live(run: Run) -> Ints:
+    """From when on the engine's own log has each order live; ABSENT, earlier than all else, where it is silent."""
+    if run.provenance.get("live_ns", "native") in ("native", "derived"):
+        return run.orders.live_ns
+    return np.full(len(run.orders), ABSENT)
 
 
 def _submitted(run: Run) -> tuple[Ints, Ints, Mask]:

@@ -29,7 +29,7 @@ OF_FILLS = (
 )
 """Orders without fills say nothing to these."""
 
-_READ = ("order_id", "side", "price", "size", "submit_ns")
+_READ = ("order_id", "side", "price", "size", "submit_ns", "live_ns")
 
 
 def are_of_fills(laws: Sequence[Law], run: Run, files: dict[str, TableFile]) -> bool:

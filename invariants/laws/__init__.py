@@ -22,7 +22,11 @@ LAWS: tuple[Law, ...] = (
     _law(integrity.time_is_ordered, "tape, actions and fills never run backwards"),
     _law(integrity.order_ids_are_unique, "one submit per id"),
     _law(integrity.fills_have_orders, "each fill names a known order, of the same side"),
-    _law(lifecycle.fill_follows_submit, "no fill at or before its order's submit, nor before it is logged as live", "fills"),
+    _law(
+        lifecycle.fill_follows_submit,
+        "no fill at or before its order's submit, nor before it is logged as live",
+        "fills",
+    ),
     _law(lifecycle.latency_is_respected, "fill.ns >= submit_ns + latency_ns", "fills latency_ns"),
     _law(
         lifecycle.no_fill_after_cancel, "no fill after a cancel took effect", "cancel_ns cancel_latency_ns cancel_tie"

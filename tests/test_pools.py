@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import wait
 from pathlib import Path
@@ -41,6 +43,20 @@ def test_workers_that_die_while_there_is_nothing_to_do_are_replaced() -> None:
             worker.kill()
         time.sleep(0.2)  # until the pool knows
         assert dict(pool.each(_same, [(number,) for number in range(9)])) == {number: number for number in range(9)}
+
+
+def test_a_temporary_folder_with_a_long_name_has_no_room_for_a_socket(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 20)
+    folder.mkdir()
+    run = Path(__file__).parent.parent / "fixtures" / "corpus" / "bundle-parquet"
+    command = [sys.executable, "-c", "from invariants.cli import main; main()", "audit", str(run)]
+    there = os.environ | {"TMPDIR": str(folder)}
+    said = [
+        subprocess.run([*command, *more], check=False, capture_output=True, text=True, env=there)
+        for more in ([], ["--workers", "2"])
+    ]
+    assert not said[1].stderr
+    assert said[1].stdout == said[0].stdout
 
 
 def _same(number: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -17,6 +18,9 @@ import pyarrow as pa
 from simcore import InputError
 
 Job = tuple[Any, ...]
+
+_LONGEST_FOLDER = 60
+"""Characters of a temporary folder in which a socket has room: its whole path may have some hundred."""
 
 TRIES = 2
 """How often a job is given to a worker before it is said that it kills them."""
@@ -154,7 +158,8 @@ def _once_more(lost: list[tuple[int, Job, int]]) -> list[tuple[int, Job, int]]:
 
 def _context() -> Any:
     """How processes begin: as copies of one that has imported what they need, where the system can do that."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+    is_long = len(tempfile.gettempdir()) > _LONGEST_FOLDER
+    if is_long or "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["invariants.streaming.judging"])

@@ -81,8 +81,9 @@ ATTEMPTS = (
     ),
     Attempt(
         "disk",
-        "13 ways of writing a file: onto a full disk (a tmpfs with a page left), onto one that is read-only",
-        "--soak tests/test_hostile.py -k cannot_be_written",
+        "13 ways of writing a file: onto a full disk (a tmpfs with a page left), onto one that is read-only; "
+        "temporary files onto a full one",
+        "--soak tests/test_hostile.py -k 'cannot_be_written or temporary_folder'",
         "{passed} of {passed} named in one line, exit code 2; {left} files left half-written",
     ),
     Attempt(

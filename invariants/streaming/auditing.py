@@ -189,8 +189,8 @@ def _planned(pool: Pool, plan: Plan, piece_rows: int, hashes: str) -> Plan:
         plan.name(found, table, ids)
         wanted_ns += [ns for names in found for ns in names.cuts_ns]
         if table == "orders" and not rise(found):
-            _all(pool, hashes_in, [(file, group, ids, plan.dropped[table], hashes) for group in groups])
-            plan.again = repeated(file, hashes)
+            begins = _all(pool, hashes_in, [(file, group, ids, plan.dropped[table], hashes) for group in groups])
+            plan.again = repeated(file, hashes, begins)
     cuts_ns = plan.cut(wanted_ns)
     sizes = _needs_sizes(plan)
     for table, file in plan.files.items():

@@ -6,7 +6,7 @@ are compared: two texts of one hash, and an integer that is taken for its text, 
 
 from __future__ import annotations
 
-import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from invariants.streaming.files import TableFile
 from invariants.streaming.shelf import room_in
 from simcore import pandas_later as pd
 from simcore.cells import numpy_of
-from simcore.run import Fills, Ints, Orders
+from simcore.run import Fills, Ints, Orders, objects
 
 IDS_AT_ONCE = 2**20
 """Hashes compared in one go: 16 MB with their rows."""
@@ -90,9 +90,10 @@ def _are_texts(kind: Any) -> bool:
 def _of_fills(fills: Fills, *, hashed: bool) -> Ints:
     if not hashed:
         return np.asarray(fills.order_id, dtype=np.int64)
-    if len(set(map(type, fills.order_id.tolist()))) > 1:
+    kinds = set(map(type, fills.order_id.tolist()))
+    if len(kinds) > 1:
         raise NotInPiecesError("the ids that fills name are integers and texts side by side")
-    return _hashes(fills.order_id.astype(str).astype(np.object_))
+    return _hashes(objects(map(str, fills.order_id)) if kinds == {int} else fills.order_id)
 
 
 def _hashes(texts: Any) -> Ints:
@@ -111,32 +112,42 @@ def check_same(orders: Orders, fills: Fills) -> None:
         raise NotInPiecesError("an id of a fill is like that of an order, and not the same")
 
 
-def hashes_in(file: TableFile, group: int, ids: Ids, dropped: Ints, folder: str) -> None:
-    """Leave the hashes of the ids of a row group, which rise, and their rows in the folder. Raises ``InputError``."""
+def hashes_in(file: TableFile, group: int, ids: Ids, dropped: Ints, folder: str) -> list[Ints]:
+    """Leave the hashes of the ids of a row group, which rise, and then their rows in the folder.
+
+    Returned is where each round begins there, and the end. Raises ``InputError``.
+    """
     found = []
     for first, table in file.batches(group, ["order_id"]):
         numbers = ids.column(table.column(0))
-        kept = np.setdiff1d(np.arange(len(numbers)), dropped - first)
+        kept = np.delete(
+            np.arange(len(numbers)), dropped[(dropped >= first) & (dropped < first + len(numbers))] - first
+        )
         hashes = numbers if ids.hashed else _hashes(numbers)
         found.append(np.stack((hashes[kept], kept + first)))
     both = np.concatenate([np.empty((2, 0), np.int64), *found], axis=1)
-    data = io.BytesIO()  # of a file, numpy says that it is full without saying why
-    np.save(data, both[:, np.argsort(both[0])])
+    both = both[:, np.argsort(both[0])]
     with room_in(folder):
-        _hashes_at(folder, group).write_bytes(data.getbuffer())
+        _hashes_at(folder, group).write_bytes(both.tobytes())
+    return [np.concatenate(([0], np.searchsorted(both[0], _edges(file)), [both.shape[1]]))]
 
 
 def _hashes_at(folder: str, group: int) -> Path:
-    return Path(folder) / f"ids-{group}.npy"
+    return Path(folder) / f"ids-{group}"
 
 
-def repeated(file: TableFile, folder: str) -> Ints:
+def _edges(file: TableFile) -> Ints:
+    """The hashes between the rounds."""
+    return np.linspace(-(2.0**63), 2.0**63, len(file) // IDS_AT_ONCE + 2)[1:-1].astype(np.int64)
+
+
+def repeated(file: TableFile, folder: str, begins: Sequence[Ints]) -> Ints:
     """Orders whose id was used before, and the first order of that id: an array of two rows.
 
     The hashes in the folder are compared in as many rounds as keep memory bounded, then the ids themselves.
+    ``begins``: for each row group what ``hashes_in`` returned.
     """
-    edges = np.linspace(-(2.0**63), 2.0**63, len(file) // IDS_AT_ONCE + 2)[1:-1].astype(np.int64)
-    suspects = [_alike(file, folder, edges, number) for number in range(len(edges) + 1)]
+    suspects = [_alike(folder, begins, number) for number in range(len(_edges(file)) + 1)]
     first: dict[Any, int] = {}
     again = []
     for rows, table in file.picked(np.sort(np.concatenate(suspects))):
@@ -146,14 +157,14 @@ def repeated(file: TableFile, folder: str) -> Ints:
     return np.array(again, dtype=np.int64).reshape(-1, 2).T
 
 
-def _alike(file: TableFile, folder: str, edges: Ints, number: int) -> Ints:
-    """The rows of one round whose hash some other row has, too; ``edges`` are those between the rounds' hashes."""
-    found = []
-    for group in range(len(file.group_rows)):
-        both = np.load(_hashes_at(folder, group), mmap_mode="r")
-        first, end = np.concatenate(([0], np.searchsorted(both[0], edges), [both.shape[1]]))[number : number + 2]
-        found.append(np.asarray(both[:, first:end]))
-    hashes, rows = np.concatenate(found, axis=1)
+def _alike(folder: str, begins: Sequence[Ints], number: int) -> Ints:
+    """The rows of one round whose hash some other row has, too."""
+    columns: tuple[list[Ints], list[Ints]] = ([], [])
+    for group, edges in enumerate(begins):
+        first, end, count = (int(edges[k]) for k in (number, number + 1, -1))
+        for column, at in zip(columns, (first, count + first), strict=True):
+            column.append(np.fromfile(_hashes_at(folder, group), np.int64, end - first, offset=8 * at))
+    hashes, rows = map(np.concatenate, columns)
     in_order = np.sort(hashes)
     twice = np.unique(in_order[1:][in_order[1:] == in_order[:-1]])
     return np.asarray(rows[places_of(twice, hashes) >= 0], dtype=np.int64)

@@ -275,6 +275,8 @@ def run_from_frames(
 
 def _check_ids(our_fills: Fills, our_orders: Orders, file: str) -> None:
     """Integers in one table and their texts in the other are a slip of the tables, not of the simulator."""
+    if our_fills.order_id.dtype == our_orders.order_id.dtype == np.int64:
+        return  # nothing is listed of the longest runs
     named, known = our_fills.order_id.tolist(), our_orders.order_id.tolist()
     kinds = [set(map(type, names)) for names in (named, known)]
     if kinds[0] == kinds[1] or not all(len(kind) == 1 for kind in kinds):

@@ -230,6 +230,12 @@ INTEGRITY = (
     unknown("fills_have_orders", "no row to judge", "1250 submit A BUY 100 1"),
 )
 
+BEFORE_LIVE = """
+    ns    event   id  side  price_ticks  size_lots  live_ns
+    1000  submit  A   BUY   100          5          1250
+    1249  fill    A   BUY   100          5
+    """
+
 LIFECYCLE = (
     fails(
         "fill_follows_submit",
@@ -266,20 +272,12 @@ LIFECYCLE = (
     fails(
         "fill_follows_submit",
         "fills row 1 ns=1249, but should be at least 1250 [order 'A' is live from then on]",
-        """
-        ns    event   id  side  price_ticks  size_lots  live_ns
-        1000  submit  A   BUY   100          5          1250
-        1249  fill    A   BUY   100          5
-        """,
+        BEFORE_LIVE,
     ),
     fails(
         "fill_follows_submit",
         "fills row 1 ns=1249, but should be at least 1250 [order 'A' is live from then on]",
-        """
-        ns    event   id  side  price_ticks  size_lots  live_ns
-        1000  submit  A   BUY   100          5          1250
-        1249  fill    A   BUY   100          5
-        """,
+        BEFORE_LIVE,
         provenance={"submit_ns": "absent"},
     ),
     passes(
@@ -300,16 +298,7 @@ LIFECYCLE = (
         """,
         judged=1,
     ),
-    passes(
-        "fill_follows_submit",
-        """
-        ns    event   id  side  price_ticks  size_lots  live_ns
-        1000  submit  A   BUY   100          5          1250
-        1249  fill    A   BUY   100          5
-        """,
-        judged=1,
-        provenance={"live_ns": "nominal"},
-    ),
+    passes("fill_follows_submit", BEFORE_LIVE, judged=1, provenance={"live_ns": "nominal"}),
     unknown("fill_follows_submit", "submit_ns is absent", FILLED, provenance={"submit_ns": "absent"}),
     unknown("fill_follows_submit", "no row to judge", NOTHING),
     fails(

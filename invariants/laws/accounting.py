@@ -9,7 +9,18 @@ from functools import partial
 import numpy as np
 
 from invariants.laws.integrity import rejected_rows
-from invariants.laws.ruling import Claim, Mask, Ruling, kinds_of, let_order, nothing, rule_on, then_fill, total
+from invariants.laws.ruling import (
+    Claim,
+    Mask,
+    Ruling,
+    is_evidence,
+    kinds_of,
+    let_order,
+    nothing,
+    rule_on,
+    then_fill,
+    total,
+)
 from invariants.laws.totals import Figure, reported_figure
 from simcore.ledger import fee_of
 from simcore.run import ABSENT, ENDS, EndState, Ints, Objects, Run
@@ -59,7 +70,7 @@ def _ends(run: Run, ended: Mask) -> Ruling:
     says_filled = orders.end == EndState.FILLED
     broken = np.where(says_filled, left != 0, left == 0) | ((orders.end == EndState.REJECTED) & (filled != 0))
     late = np.zeros(len(orders), np.bool_)
-    if run.provenance.get("end_ns", "native") in ("native", "derived"):
+    if is_evidence(run, "end_ns"):
         order = fills.order[known]
         end_ns = orders.end_ns[order]
         late[order[(end_ns != ABSENT) & (fills.ns[known] > end_ns)]] = True

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from invariants.laws.ruling import Mask, later, lengths, running_from_zero, starts, sum_within
+from invariants.laws.ruling import Mask, is_evidence, later, lengths, running_from_zero, starts, sum_within
 from simcore.rules import Rules
 from simcore.run import ABSENT, EndState, Ints, Objects, Run
 
@@ -147,7 +147,6 @@ Window = Literal["nominal", "logged"]
 """When an order was live: as the rules compute it, or as the engine logged it."""
 
 NOMINAL = ("latency_ns", "cancel_latency_ns", "ttl_ns", "expiry_tie", "cancel_tie")
-_EVIDENCE = ("native", "derived")
 
 
 def lacks(run: Run, window: Window) -> str:
@@ -159,7 +158,7 @@ def lacks(run: Run, window: Window) -> str:
     columns = ("submit_ns", "cancel_ns") if window == "nominal" else ("live_ns", "end_ns")
     # a run made by hand says nothing of provenance: what it computed from, it was given
     default = "native" if window == "nominal" else "absent"
-    unseen = [name for name in columns if run.provenance.get(name, default) not in _EVIDENCE]
+    unseen = [name for name in columns if not is_evidence(run, name, default)]
     if window == "logged" and bool((run.orders.live_ns == ABSENT).all()):
         unseen = unseen or ["live_ns"]
     return f"{', '.join(unseen)} is absent, or computed from the rules" if unseen and len(run.orders) else ""

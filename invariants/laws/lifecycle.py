@@ -11,6 +11,7 @@ from invariants.laws.ruling import (
     Mask,
     Ruling,
     fills_of_orders,
+    is_evidence,
     kinds_of,
     later,
     let_order,
@@ -40,7 +41,7 @@ def fill_follows_submit(run: Run) -> Ruling:
     def tell(row: int) -> Claim:
         i = int(run.fills.order[row])
         ns, live = int(run.fills.ns_to[row]), int(run.orders.live_ns[i])
-        if row not in rows[unsent]:
+        if not unsent[np.searchsorted(rows, row)]:
             story = f"{let_order(run, i)} {then_fill(run, row)} Yet the run says that it is live from {live} ns on."
             return Claim("ns", ns, f"at least {live}", f"order {id_at(run.orders, i)!r} is live from then on", story)
         want = f"more than {run.orders.submit_ns[i]}"
@@ -216,7 +217,7 @@ _NO_SUBMIT = "submit_ns is absent or computed, or lies inside the interval of th
 
 def _logged_live(run: Run) -> Ints:
     """From when on the engine's own log has each order live; ABSENT, earlier than all else, where it is silent."""
-    if run.provenance.get("live_ns", "native") in ("native", "derived"):
+    if is_evidence(run, "live_ns"):
         return run.orders.live_ns
     return np.full(len(run.orders), ABSENT)
 
@@ -225,6 +226,5 @@ def _submitted(run: Run) -> tuple[Ints, Ints, Mask]:
     """Fills of known orders, their orders' submit times, and those whose submit is no evidence."""
     rows = fills_of_orders(run)
     submit_ns = run.orders.submit_ns[run.fills.order[rows]]
-    unseen = run.provenance.get("submit_ns", "native") in ("nominal", "absent")
-    absent = (submit_ns == ABSENT) | unseen
+    absent = (submit_ns == ABSENT) | (not is_evidence(run, "submit_ns"))
     return rows, np.where(absent, 0, submit_ns), absent

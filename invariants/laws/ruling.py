@@ -152,6 +152,11 @@ def fills_of_orders(run: Run) -> Ints:
     return np.flatnonzero(run.fills.order >= 0)
 
 
+def is_evidence(run: Run, column: str, default: str = "native") -> bool:
+    """Whether these times were recorded, or follow from what was; the ``default`` is of a run that says nothing."""
+    return run.provenance.get(column, default) in ("native", "derived")
+
+
 def side_word(side: int) -> str:
     """BUY or SELL."""
     return "BUY" if side > 0 else "SELL"

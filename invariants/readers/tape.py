@@ -116,9 +116,10 @@ def read_tape(
     grid = instrument or _declared_grid(sources) or _finest_grid(parts)
     of_trades = [trades_of(p.sheet, grid) for p in tables["tape"]]
     of_tops = [tops_of(p.sheet, grid) for p in tables["quotes"]]
-    columns: list[Trades | Tops] = [*of_trades, *of_tops] if usable else []
-    for part, found in zip((*tables["tape"], *tables["quotes"]), columns, strict=False):
-        _check_usable(part, found, grid)
+    if usable:
+        columns: tuple[Trades | Tops, ...] = (*of_trades, *of_tops)
+        for part, found in zip((*tables["tape"], *tables["quotes"]), columns, strict=True):
+            _check_usable(part, found, grid)
     trades, tops = _joined(tables["tape"], of_trades, Trades), _joined(tables["quotes"], of_tops, Tops)
     trades, top_seq = _sequenced(trades, tops, tables)
     return Tape(

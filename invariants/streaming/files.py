@@ -166,7 +166,8 @@ def _validate(batch: Any) -> None:
 def table_file(table: str, path: str, digest: str = "") -> TableFile:
     """The Parquet file at ``path``. Raises ``InputError``."""
     try:
-        told = _opened(path, ())
+        # without a digest nobody knows whether one that is open is still the same
+        told = _kept_open(path, (), digest) if digest else _opened(path, ())
         metadata = told.metadata
         groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
         rows = tuple(group.num_rows for group in groups)

@@ -112,6 +112,13 @@ def check_same(orders: Orders, fills: Fills) -> None:
         raise NotInPiecesError("an id of a fill is like that of an order, and not the same")
 
 
+def without(dropped: Ints, count: int) -> Ints:
+    """Of so many rows those that are not among the ``dropped``, which may be others, too."""
+    keep = np.ones(count, np.bool_)
+    keep[dropped[(dropped >= 0) & (dropped < count)]] = False
+    return np.flatnonzero(keep)
+
+
 def hashes_in(file: TableFile, group: int, ids: Ids, dropped: Ints, folder: str) -> list[Ints]:
     """Leave the hashes of the ids of a row group, which rise, and then their rows in the folder.
 
@@ -120,9 +127,7 @@ def hashes_in(file: TableFile, group: int, ids: Ids, dropped: Ints, folder: str)
     found = []
     for first, table in file.batches(group, ["order_id"]):
         numbers = ids.column(table.column(0))
-        kept = np.delete(
-            np.arange(len(numbers)), dropped[(dropped >= first) & (dropped < first + len(numbers))] - first
-        )
+        kept = without(dropped - first, len(numbers))
         hashes = numbers if ids.hashed else _hashes(numbers)
         found.append(np.stack((hashes[kept], kept + first)))
     both = np.concatenate([np.empty((2, 0), np.int64), *found], axis=1)

@@ -89,7 +89,7 @@ class Plan:
 
     run: Run
     files: dict[str, TableFile]
-    shelf: Shelf = field(default_factory=Shelf)
+    shelf: Shelf
     rejected: list[Rejected] = field(default_factory=list)
     dropped: dict[str, Ints] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
@@ -188,10 +188,10 @@ class Plan:
 
     def check_clock(self) -> None:
         """As the readers do, of what has been seen. Raises ``NotInPiecesError``: they say which row it is."""
-        spans = {t: [ns for _, *ends_ns in told for ns in ends_ns] for t, told in self.spans.items() if told}
-        if len(self.run.fills) and {"orders", "tape"} <= set(spans):
-            tape_ns = min(spans["tape"]), max(spans["tape"])
-            if not any(is_near(ns, *tape_ns) for ns in (self.run.fills.ns, np.array(spans["orders"]))):
+        orders, tape = (self.spans.get(table) for table in ("orders", "tape"))
+        if len(self.run.fills) and orders and tape:
+            sent_ns, first_ns, last_ns = np.array(orders)[:, 1:], tape[0][1], tape[-1][2]
+            if not any(is_near(ns, first_ns, last_ns) for ns in (self.run.fills.ns, sent_ns)):
                 raise NotInPiecesError("orders and fills are years from the tape")
 
     @property

@@ -17,7 +17,7 @@ import pyarrow as pa
 from invariants.readers.tables import frame_of_arrow
 from invariants.splitting.carrying import as_range, spans_of, taken
 from invariants.streaming.files import TableFile
-from invariants.streaming.ids import Ids, rising
+from invariants.streaming.ids import Ids, rising, without
 from simcore import Instrument, Run
 from simcore.frames import Sheet, orders_of, tops_of, trades_of
 from simcore.grid import Step
@@ -115,7 +115,7 @@ def _always_on_grid(kind: Any, step: Step) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The second look at some rows that stand together, from ``begin`` up to but not including ``end``.
+    """The second look at some rows that stand together, from ``begin`` on.
 
     ``kept`` rows, from ``first_ns`` to ``last_ns``, in order if ``ordered`` (a tape also by ``seq``); the first of them
     is ``row``. ``at`` has for each cut between them the first row that is not before it. ``open_rows``: for pieces,
@@ -127,7 +127,6 @@ class Times:
     """
 
     begin: int
-    end: int
     kept: int
     ordered: bool
     row: int = -1
@@ -158,16 +157,9 @@ def times_in(
     columns = (*columns, "size") if needs_sizes and file.table == "orders" else columns
     cuts = np.array(cuts_ns, np.int64)
     return [
-        look(sheet, first, _kept(sheet, dropped - first), run, fills, cuts)
+        look(sheet, first, without(dropped - first, len(sheet.frame)), run, fills, cuts)
         for first, sheet in file.sheets(group, columns)
     ]
-
-
-def _kept(sheet: Sheet, dropped: Ints) -> Ints:
-    """The rows that were not rejected."""
-    keep = np.ones(len(sheet.frame), np.bool_)
-    keep[dropped[(dropped >= 0) & (dropped < len(keep))]] = False
-    return np.flatnonzero(keep)
 
 
 def _at(ns: Ints, rows: Ints, cuts_ns: Ints) -> dict[int, int]:
@@ -181,19 +173,19 @@ def _is_ordered(values: Ints) -> bool:
 
 
 def _quotes_times(sheet: Sheet, first: int, kept: Ints, _: Run, _fills: Ints, cuts_ns: Ints) -> Times:
-    ns, rows, end = sheet.ints("ns")[kept], kept + first, first + len(sheet.frame)
+    ns, rows = sheet.ints("ns")[kept], kept + first
     if not len(ns):
-        return Times(first, end, 0, ordered=True)
+        return Times(first, 0, ordered=True)
     ends = int(ns[0]), int(ns[-1]), int(ns.max())
-    return Times(first, end, len(ns), _is_ordered(ns), int(rows[0]), _at(ns, rows, cuts_ns), *ends)
+    return Times(first, len(ns), _is_ordered(ns), int(rows[0]), _at(ns, rows, cuts_ns), *ends)
 
 
 def _tape_times(sheet: Sheet, first: int, kept: Ints, run: Run, fill_rows: Ints, cuts_ns: Ints) -> Times:
-    ns, side, end = sheet.ints("ns")[kept], sheet.aggressors()[kept], first + len(sheet.frame)
+    ns, side = sheet.ints("ns")[kept], sheet.aggressors()[kept]
     seq = sheet.maybe("seq", wanted="a whole number (int64)")
     seq = np.where(seq == ABSENT, np.arange(len(seq)) + first, seq)[kept]
     if not len(ns):
-        return Times(first, end, 0, ordered=True)
+        return Times(first, 0, ordered=True)
     rows = kept + first
     fill = np.flatnonzero((run.fills.trade_seq >= seq.min()) & (run.fills.trade_seq <= seq.max()))
     fills = taken(run.fills, fill)
@@ -201,7 +193,7 @@ def _tape_times(sheet: Sheet, first: int, kept: Ints, run: Run, fill_rows: Ints,
     true = (seq[place] == fills.trade_seq) & (ns[place] == fills.ns) & (fills.ns == fills.ns_to)
     unsided = np.flatnonzero(side == 0)[:1]
     return Times(
-        first, end, len(rows), _is_ordered(ns) and not bool((seq[1:] <= seq[:-1]).any()),
+        first, len(rows), _is_ordered(ns) and not bool((seq[1:] <= seq[:-1]).any()),
         int(rows[0]), _at(ns, rows, cuts_ns), int(ns[0]), int(ns[-1]), int(ns.max()),
         seqs=(int(seq[0]), int(seq[-1])),
         fill=fill_rows[fill[true]], trade=rows[place[true]],
@@ -212,7 +204,7 @@ def _tape_times(sheet: Sheet, first: int, kept: Ints, run: Run, fill_rows: Ints,
 def _orders_times(sheet: Sheet, first: int, kept: Ints, run: Run, fill_rows: Ints, cuts_ns: Ints) -> Times:
     rows, count, end = kept + first, len(kept), first + len(sheet.frame)
     if not count:
-        return Times(first, end, 0, ordered=True)
+        return Times(first, 0, ordered=True)
     which = as_range(kept)  # mostly all of them
     sizes = np.full(len(sheet.frame), _HUGE)
     if sheet.has("size"):
@@ -238,7 +230,7 @@ def _orders_times(sheet: Sheet, first: int, kept: Ints, run: Run, fill_rows: Int
     ended, live = np.flatnonzero(orders.end != EndState.UNKNOWN)[:1], np.flatnonzero(orders.live_ns != ABSENT)[:1]
     event_ns = max(int(column.max()) for column in (submit_ns, orders.cancel_ns, orders.end_ns))
     return Times(
-        first, end, count, _is_ordered(submit_ns), int(rows[0]), _at(submit_ns, rows, cuts_ns),
+        first, count, _is_ordered(submit_ns), int(rows[0]), _at(submit_ns, rows, cuts_ns),
         int(submit_ns[0]), int(submit_ns[-1]), event_ns,
         tuple(_open_rows(mine, cuts_ns, rows)),
         ended=int(rows[ended[0]]) if len(ended) else -1,

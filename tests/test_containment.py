@@ -162,12 +162,18 @@ def test_a_mark_inside_a_mark_is_found_from_outside(monkeypatch: pytest.MonkeyPa
     outer = offspring.new_mark()
     monkeypatch.setenv(offspring.MARK, outer)
     inner = offspring.new_mark()
-    sleeper = [sys.executable, "-c", "import time; time.sleep(1e6)"]
-    with subprocess.Popen(sleeper, env={**os.environ, offspring.MARK: inner}) as process:
-        assert offspring.living(outer) == offspring.living(inner) == [process.pid]
-        assert 2**20 < offspring.memory_bytes([process.pid]) < 2**28
-        offspring.kill(outer)
-    assert offspring.living(outer) == []
+    sleeper = [sys.executable, "-c", "import time; print(flush=True); time.sleep(1e6)"]
+    env = {**os.environ, offspring.MARK: inner}
+    with subprocess.Popen(sleeper, env=env, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()  # until then it may have no environment and no memory yet
+            assert offspring.living(outer) == offspring.living(inner) == [process.pid]
+            assert 2**20 < offspring.memory_bytes([process.pid]) < 2**28
+            offspring.kill(outer)
+            assert offspring.living(outer) == []
+        finally:
+            process.kill()  # or what fails above waits for it, for ever
 
 
 def test_nothing_reaches_the_terminal_of_the_suite(

@@ -16,6 +16,8 @@ from pathlib import Path
 
 MARK = "FILLPROOF_SIMULATOR"
 _PATIENCE_SECONDS = 5.0
+_EXEC_SECONDS = 0.01
+"""Between two looks that find nothing: the kernel gives a process its environment late in an exec."""
 _KIB = 1024
 
 
@@ -40,13 +42,18 @@ def memory_bytes(pids: list[int]) -> int:
 
 
 def kill(mark: str) -> None:
-    """Kill them all; they may start others meanwhile, so until none is left."""
+    """Kill them all, until none is left: they may start others meanwhile, and one amid its exec shows no mark."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while (pids := living(mark)) and time.monotonic() < deadline:
+    while (pids := living(mark) or _later(mark)) and time.monotonic() < deadline:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):  # it ended by itself
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.001)
+
+
+def _later(mark: str) -> list[int]:
+    time.sleep(_EXEC_SECONDS)
+    return living(mark)
 
 
 def _read(file: Path) -> bytes:

@@ -155,6 +155,22 @@ def test_ids_that_are_texts_and_come_twice(days: Path, tmp_path: Path) -> None:
     assert report_bytes(report) == in_memory(folder)
 
 
+@pytest.mark.parametrize(
+    "path", [".", "./run", "run/", ".//run/.", "run/run.toml", "../{0}/run", "{1}//run", "my-run.toml"]
+)
+def test_however_the_path_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """The names of the files are those of the whole run, too, and of the run where it has no name of its own."""
+    for name in ("run", "my-run.toml"):
+        folder = shutil.copytree(PARQUET, tmp_path / name)
+        head = (folder / "run.toml").read_text()
+        (folder / "run.toml").write_text(
+            "".join(line for line in head.splitlines(keepends=True) if not line.startswith("name ="))
+        )
+    monkeypatch.chdir(tmp_path / "run" if path == "." else tmp_path)
+    path = path.format(tmp_path.name, tmp_path)
+    assert report_bytes(audit_streamed(path)) == report_bytes(audit(read_bundle(path)))
+
+
 @pytest.mark.parametrize("laws", [None, BY_FILLS], ids=["all laws", "one law"])
 def test_a_run_that_is_written_again_is_read_again(tmp_path: Path, laws: Any) -> None:
     """The process that had judged it judged the old rows once more, under the digests of the new ones."""

@@ -130,14 +130,18 @@ def is_long(path: str | Path) -> bool:
 
 
 def _folder(path: str | Path) -> str:
-    return str(path).removesuffix("run.toml").rstrip("/") or "."
+    """The folder of the bundle, under the name that it has where it is read as a whole."""
+    if "://" in str(path):
+        return str(path).removesuffix("/run.toml").rstrip("/")
+    local = Path(path)
+    return str(local.parent if local.name == "run.toml" else local)
 
 
 def _opened(
     folder: str, rules: Rules | str | Path | None, shelf: Shelf
 ) -> tuple[Run, dict[str, TableFile], dict[str, str]]:
     """The run's head, fills and positions; the files of its other tables; the digests of all files."""
-    file = f"{folder}/run.toml"
+    file = f"{folder}/run.toml" if "://" in folder else str(Path(folder) / "run.toml")
     head = checked_head(toml_of(read_bytes(file), file=file), file)
     instrument = instrument_of(head, file)
     found = tables_in(folder)
@@ -153,7 +157,7 @@ def _opened(
         instrument=instrument,
         rules=rules_of(head, rules, instrument, file),
         files={**found, "reported": file},
-        **declared_of(head, file, folder.rpartition("/")[2]),
+        **declared_of(head, file, Path(folder).name),
     )
     lost: list[Rejected] = []
     fills_in = _converted(tables.get("fills"), lambda sheet: fills_of(sheet, instrument, run.orders), lost)

@@ -116,7 +116,7 @@ class Comparison:
 
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         for column in ("law", "A", "B", "changed"):
-            table.add_column(column, no_wrap=column == "law", overflow="fold")
+            table.add_column(column, overflow="fold")
         for change in self.changes:
             if any(law is not None and law["verdict"] != "not applicable" for law in (change.a, change.b)):
                 style = "red" if change.word in WORSE else "green" if change.word else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import fields, replace
 from decimal import Decimal
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from invariants.auditing import audit
 from invariants.cli import main
@@ -114,6 +116,13 @@ def test_the_comparison_as_json(runs: Path) -> None:
     assert page["worse"] == list(changed) == ["latency_is_respected", "fills_have_trades", *unjudged]
     row = changed["latency_is_respected"]
     assert (row["change"], row["a"]["failed"], row["b"]["failed"]) == ("more rows broken", 1, 2)
+
+
+def test_a_narrow_terminal_is_told_both_verdicts() -> None:
+    console = Console(file=io.StringIO(), width=24)
+    with console.capture() as captured:
+        console.print(Comparison(*(report_dict(audit(early(fills))) for fills in (0, 2))).table())
+    assert {"pass", "fail"} <= set(captured.get().split())
 
 
 def test_nothing_judged_on_either_side_is_3(runs: Path) -> None:

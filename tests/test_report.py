@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -133,6 +134,35 @@ def test_frame_has_one_row_a_law() -> None:
     frame = report_frame(audit(early()))
     assert frame.loc["latency_is_respected", "verdict"] == "fail"
     assert frame.loc["latency_is_respected", "failed"] == 1
+
+
+def test_a_narrow_text_leaves_nothing_out() -> None:
+    report = audit(replace(early(), inputs={f"{'runs/' * 9}{'long' * 9}.csv": "0123456789abcdef" * 4}))
+    told = report_text(report, width=20)
+    assert "…" not in told
+    rows = [line.split() for line in told.partition("Inputs")[2].partition("Versions")[0].splitlines()]
+    assert "".join(row[1] for row in rows if len(row) == 2) == "0123456789abcdef" * 4
+
+
+def test_a_device_or_a_pipe_takes_the_bytes_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "link").symlink_to(pipe)
+    for place in (pipe, tmp_path / "link"):
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        write_atomically(place, b"{}")
+        assert os.read(reader, 9) == b"{}"
+        os.close(reader)
+    assert pipe.is_fifo()
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_what_a_link_names_is_replaced_and_not_the_link(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_bytes(b"before")
+    (tmp_path / "latest.json").symlink_to("report.json")
+    write_atomically(tmp_path / "latest.json", b"{}")
+    assert (tmp_path / "latest.json").is_symlink()
+    assert (tmp_path / "report.json").read_bytes() == b"{}"
 
 
 def test_write_leaves_nothing_half_done(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from invariants.report.as_json import report_dict
@@ -114,7 +114,7 @@ def _also(law: Mapping[str, Any]) -> str:
 
 
 def _reasons(laws: Iterable[Mapping[str, Any]]) -> Table:
-    table = Table.grid(padding=(0, 2))
+    table = _two_columns()
     for law in laws:
         table.add_row(law["law"], Text(clean(law["reason"]) + (_rows_of(law))))
     return table
@@ -128,11 +128,11 @@ def _rows_of(law: Mapping[str, Any]) -> str:
 
 def _passes(laws: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bright_black")
-    table.add_column("law")
-    table.add_column("rows judged", justify="right")
+    table.add_column("law", overflow="fold")
+    table.add_column("rows judged", justify="right", overflow="fold")
     by_model = any(law["by_model"] for law in laws)
     if by_model:
-        table.add_column("by model", justify="right")
+        table.add_column("by model", justify="right", overflow="fold")
     for law in laws:
         table.add_row(law["law"], f"{law['judged']:,}", *([f"{law['by_model']:,}"] if by_model else []))
     return table
@@ -141,10 +141,15 @@ def _passes(laws: list[dict[str, Any]]) -> Table:
 def _facts(title: str, facts: Mapping[str, Any]) -> list[RenderableType]:
     if not facts:
         return []
-    table = Table.grid(padding=(0, 2))
+    table = _two_columns()
     for name, value in facts.items():
         table.add_row(Text(clean(name)), Text(clean(_said(value))))
     return [Text(f"\n{title}", style="bold"), Padding(table, (0, 0, 0, 2))]
+
+
+def _two_columns() -> Table:
+    """What is too wide goes on below: cut short, two paths or digests may look the same."""
+    return Table.grid(*(Column(overflow="fold") for _ in range(2)), padding=(0, 2))
 
 
 def _said(value: Any) -> str:

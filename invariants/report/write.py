@@ -10,9 +10,17 @@ from simcore import InputError
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
-    """Write ``data`` beside ``path`` and move it there. Raises ``InputError`` where that cannot be."""
+    """Write ``data`` beside ``path`` and move it there. Raises ``InputError`` where that cannot be.
+
+    A device or a pipe (``/dev/stdout``) takes the data itself; in its place a file would be in everybody's way.
+    """
     target = Path(path)
     try:
+        if target.is_file():
+            target = target.resolve()  # what a link names is replaced, not the link
+        elif target.exists() and not target.is_dir():
+            target.write_bytes(data)
+            return
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         try:
             with os.fdopen(handle, "wb") as stream:

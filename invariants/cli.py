@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import errno
 import gc
+import io
 import os
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +26,7 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 from invariants.calibrate import calibrate
 from invariants.diagnose import diagnose
-from invariants.reading import FILE, SECONDS, Pieces, Source, busy, each_bundle, laws_named, reading_options
+from invariants.reading import FILE, SECONDS, Pieces, Source, busy, complain, each_bundle, laws_named, reading_options
 from invariants.replay import replay
 from invariants.verify import verify
 from simcore.errors import InputError
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from simcore import Instrument
 
 _INTERRUPTED = 130
+_LONGEST_LINE = 10_000
 _SELDOM = (50_000, 10, 10)
 """When to look for garbage (Python: 700, 10, 10): a run is some hundred thousand small objects, none in a cycle."""
 
@@ -44,27 +47,43 @@ _SELDOM = (50_000, 10, 10)
 class _Court(click.Group):
     """A group whose commands turn errors into exit codes: the shell must never take a crash for a verdict."""
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        _open_streams()
+        return super().main(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         gc.set_threshold(*_SELDOM)
         try:
             return super().invoke(ctx)
         except InputError as error:
-            _say_wrong(error)
+            complain(f"fillproof: {error}")
             ctx.exit(2)
         except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
+            complain("interrupted")
             ctx.exit(_INTERRUPTED)
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of our output has left: not our verdict
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 ctx.exit(_INTERRUPTED)
-            click.echo(f"fillproof: {error}", err=True)
+            complain(f"fillproof: {error}")
             ctx.exit(2)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception:  # noqa: BLE001 - a bug of ours, shown in full; Python's own exit code 1 would read as a verdict
-            click.echo(f"{traceback.format_exc()}fillproof: this is a bug in fillproof; nothing was judged", err=True)
+            with suppress(OSError):
+                click.echo(
+                    f"{traceback.format_exc()}fillproof: this is a bug in fillproof; nothing was judged", err=True
+                )
             ctx.exit(3)
+
+
+def _open_streams() -> None:
+    """A shell may have closed a stream (``>&-``), and a locale may lack the letters of a path: neither is an end."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _version() -> str:
@@ -235,7 +254,7 @@ def audit(
             files.write(json_path, number, ".json", report_bytes, outcome.report)
             files.write(html_path, number, ".html", lambda r: report_page(r).encode(), outcome.report)
         except InputError as error:
-            _say_wrong(error)
+            complain(f"fillproof: {error}")
             codes.append((path, 2, ""))
             said.unread(path, error)
             continue
@@ -329,13 +348,15 @@ def _print_codes(codes: list[tuple[str, int, str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from invariants.report.as_text import clean
+
     words = ("holds", "a law is broken", "wrong input", "nothing judged")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("run", "exit", "", ""):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")  # cut short, two paths may look the same
     for path, code, said in codes:
-        table.add_row(Text(path), str(int(code)), words[code], said)
-    _console().print(table)
+        table.add_row(Text(clean(path).replace("\n", "\\n")), str(int(code)), words[code], said)
+    _console(_LONGEST_LINE).print(table)
 
 
 def _show_comparison(comparison: Comparison) -> None:
@@ -359,18 +380,11 @@ def _instrument(tick: str | None, lot: str | None) -> Instrument | None:
     return Instrument(tick_size=tick, lot_size=lot)  # type: ignore[arg-type]  # it converts text itself
 
 
-def _say_wrong(error: InputError) -> None:
-    """One line, whatever is in it."""
-    from invariants.report.as_text import clean
-
-    click.echo("fillproof: " + " ".join(clean(error).split()), err=True)
-
-
-def _console() -> Console:
-    """Standard output: in colour on a terminal, plain and wide anywhere else."""
+def _console(width: int = 120) -> Console:
+    """Standard output: in colour on a terminal, plain and so wide anywhere else."""
     from rich.console import Console
 
-    return Console() if sys.stdout.isatty() else Console(width=120, color_system=None, force_terminal=False)
+    return Console() if sys.stdout.isatty() else Console(width=width, color_system=None, force_terminal=False)
 
 
 def _show(report: Report, console: Console) -> None:

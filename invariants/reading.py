@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
@@ -90,7 +90,7 @@ class Source:
         tape = Path(self.tape).resolve()
         runs = tuple(p for p in paths if tape not in (Path(p).resolve(), *Path(p).resolve().parents))
         if runs and len(runs) < len(paths):
-            click.echo(f"not audited: {len(paths) - len(runs)} paths that are the tape's", err=True)
+            complain(f"not audited: {len(paths) - len(runs)} paths that are the tape's")
         return runs or paths
 
     @property
@@ -168,7 +168,7 @@ class Pieces:
                 wanted = "a bundle that can be judged in pieces; copy any other here"
                 raise InputError(file=path, field="path", got=str(reason), wanted=wanted) from None
             if self.asked:
-                click.echo(f"{path}: judged as a whole: {reason}", err=True)
+                complain(f"{path}: judged as a whole: {reason}")
             with busy(words, alone=alone):
                 return source.judge(path, max_findings, self.laws)
 
@@ -191,6 +191,18 @@ def each_bundle(paths: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(found for path in paths for found in (bundles_at(path) if "://" in path else [path]))
 
 
+def complain(words: object) -> None:
+    """One line on standard error, whatever is in it; where it cannot be written the exit code still tells."""
+    with suppress(OSError):
+        click.echo(_on_one_line(words), err=True)
+
+
+def _on_one_line(words: object) -> str:
+    from invariants.report.as_text import clean
+
+    return " ".join(clean(words).split())
+
+
 @contextmanager
 def busy(words: str, *, alone: bool = True) -> Iterator[None]:
     """A spinner on standard error while something runs: on a terminal, and without another bar there."""
@@ -198,8 +210,9 @@ def busy(words: str, *, alone: bool = True) -> Iterator[None]:
         yield
         return
     from rich.console import Console
+    from rich.text import Text
 
-    with Console(stderr=True).status(words):
+    with Console(stderr=True).status(Text(_on_one_line(words))):  # a path may look like mark-up
         yield
 
 
@@ -210,8 +223,9 @@ def counting(words: str, *, alone: bool) -> Iterator[Callable[[int, int], None]]
         yield lambda _done, _total: None
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(words)
+        task = progress.add_task(escape(_on_one_line(words)))
         yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from invariants.laws.catalogue import Law
 from invariants.outcome import Exit, worst
 from invariants.pages import HEADS, sections
 from invariants.readers.bundle import write_bundle
+from invariants.reading import busy, counting
 from invariants.report import read_report
 from invariants.simulate import logged_run
 from simcore import Instrument, Rules, Run, Scenario, Side, Submit, Trade
@@ -192,6 +196,52 @@ def test_a_crash_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.exit_code == 3
     assert "RuntimeError: boom" in result.stderr
     assert "a bug in fillproof" in result.stderr
+
+
+@pytest.mark.parametrize("streams", [">&-", "2>&-", ">&- 2>&-", "2>/dev/full"])
+@pytest.mark.parametrize(("name", "code"), [("early", 1), ("absent", 2)])
+def test_a_stream_that_is_closed_or_full_changes_no_exit_code(
+    bundles: Path, streams: str, name: str, code: int
+) -> None:
+    program = f'"{sys.executable}" -c "from invariants.cli import main; main()"'
+    line = f'{program} audit "{bundles}/{name}" "{bundles}/honest" {streams}'
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, "" if "2>" in streams else done.stderr)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_path_has_letters_that_the_output_lacks(bundles: Path, encoding: str) -> None:
+    paths = [
+        str(shutil.copytree(bundles / "early", bundles / name)) for name in ("\u65e5\u672c", "\udcff", "\x1b[31m\n")
+    ]
+    program = [sys.executable, "-c", "from invariants.cli import main; main()"]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    for command in (["audit", *paths], ["compare", *paths[:2]], ["convert", paths[1], "--out", paths[1] + "2"]):
+        done = subprocess.run([*program, *command], capture_output=True, check=False, env=environment)
+        assert b"Traceback" not in done.stderr
+        assert done.returncode in (0, 1, 2)
+        assert b"\x1b" not in done.stdout
+
+
+def test_two_long_paths_stay_apart_in_the_table(bundles: Path) -> None:
+    folder = bundles / ("long" * 20) / ("longer" * 10)
+    for name in ("honest", "early"):
+        shutil.copytree(bundles / name, folder / name)
+    said = fillproof("audit", folder / "honest", folder / "early").stdout
+    assert "…" not in said
+    assert [line.split()[0] for line in said.splitlines()[-2:]] == [str(folder / name) for name in ("honest", "early")]
+
+
+@pytest.mark.parametrize("path", ["runs[/bold]", "[red]runs", "\x1b]0;title\x07", "runs\\"])
+@pytest.mark.parametrize("bar", [busy, counting])
+def test_a_path_may_look_like_mark_up(monkeypatch: pytest.MonkeyPatch, bar: Any, path: str) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with bar(f"judging {path}", alone=True):
+        pass
+    assert "\x1b]0;" not in terminal.getvalue()
+    assert not path.startswith(("runs", "[")) or f"judging {path}" in terminal.getvalue()
 
 
 def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -227,6 +227,7 @@ def audit(
     """
     from invariants.outcome import Policy, worst
     from invariants.outputs import Files, Said
+    from invariants.readers.sources import told_as
     from invariants.report import report_bytes, report_page
     from invariants.report.as_markdown import step_summary
     from invariants.report.as_text import clean, counts
@@ -247,9 +248,10 @@ def audit(
     codes: list[tuple[str, int, str]] = []
     seen = []
     console = _console()
-    for number, path in enumerate(_each(paths, console)):
+    for number, place in enumerate(_each(paths, console)):
+        path = told_as(place)
         try:
-            report = in_pieces.judge(source, path, max_findings, alone=len(paths) == 1)
+            report = in_pieces.judge(source, place, max_findings, alone=len(paths) == 1)
             outcome = policy.outcome(path, report, befores[number])
             files.write(json_path, number, ".json", report_bytes, outcome.report)
             files.write(html_path, number, ".html", lambda r: report_page(r).encode(), outcome.report)

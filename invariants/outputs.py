@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from invariants.readers.sources import told_as
 from invariants.report import read_report, write_atomically
 from invariants.report.as_markdown import (
     append_summary,
@@ -62,7 +63,7 @@ class Files:
         return [read_report(place) if place.exists() else None for place in places]
 
     def _place(self, target: Path, number: int, suffix: str) -> Path:
-        path = Path(self.paths[number])
+        path = Path(told_as(self.paths[number]))
         return target if len(self.paths) == 1 else target / f"{number + 1}-{path.name}{suffix}"
 
 

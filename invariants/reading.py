@@ -144,9 +144,10 @@ class Pieces:
 
     def judge(self, source: Source, path: str, max_findings: int, *, alone: bool) -> Report:
         """The report of the run at ``path``; a bar shows how far it is where it is ``alone``. Raises ``InputError``."""
+        from invariants.readers.sources import told_as
         from invariants.streaming import NotInPiecesError, audit_streamed, is_long
 
-        words = f"judging {path}"
+        words = f"judging {told_as(path)}"
         if not source.streams(path) or not (self.asked or "://" in path or is_long(path)):
             with busy(words, alone=alone):
                 return source.judge(path, max_findings, self.laws)
@@ -166,7 +167,7 @@ class Pieces:
         except NotInPiecesError as reason:
             if "://" in path:
                 wanted = "a bundle that can be judged in pieces; copy any other here"
-                raise InputError(file=path, field="path", got=str(reason), wanted=wanted) from None
+                raise InputError(file=told_as(path), field="path", got=str(reason), wanted=wanted) from None
             if self.asked:
                 complain(f"{path}: judged as a whole: {reason}")
             with busy(words, alone=alone):

@@ -13,8 +13,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -530,6 +533,49 @@ def test_runs_in_a_store_of_objects_are_judged_where_they_are(store: str, tmp_pa
     }
     assert json.dumps(there["laws"]).replace("s3://firm/runs/a", str(tmp_path / "small")) == json.dumps(here["laws"])
     assert set(there["inputs"].values()) == set(here["inputs"].values())
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[str]:
+    """A server of the folder ``web`` that anybody may read, with or without a password."""
+    pytest.importorskip("aiohttp", reason="aiohttp is not installed: pip install 'fillproof[remote]'")
+    (tmp_path / "web").mkdir()
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "web"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever).start()
+        yield f"user:secret@127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_password_is_in_no_report(web: str, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        shutil.copytree(PARQUET, tmp_path / "web" / name)
+    os.truncate(tmp_path / "web" / "b" / "tape.parquet", 99)
+    out = tmp_path / "out"
+    files = (x for name in ("json", "html", "sarif", "summary-file") for x in (f"--{name}", str(out / name)))
+    out.mkdir()
+    said = subprocess.run(command(f"http://{web}/*", *files), capture_output=True, text=True, check=False)
+    assert said.returncode == 2
+    assert said.stderr.count("tape.parquet: file: got") == 1
+    assert f"http://{web.partition('@')[2]}/a/fills.parquet" in said.stdout
+    written = [file.read_bytes() for file in out.rglob("*") if file.is_file()]
+    assert len(written) == 4
+    assert not any(b"secret" in told for told in (said.stdout.encode(), said.stderr.encode(), *written))
+
+
+def test_a_table_of_another_kind_is_refused_where_it_is_not_local(web: str, tmp_path: Path) -> None:
+    shutil.copytree(PARQUET, tmp_path / "web" / "run")
+    quotes = tmp_path / "web" / "run" / "quotes.parquet"
+    quotes.rename(quotes.with_suffix(".jsonl"))
+    said = subprocess.run(command(f"http://{web}/run"), capture_output=True, text=True, check=False)
+    assert said.returncode == 2
+    assert "/run: quotes: got 'quotes.jsonl', wanted quotes.parquet or" in said.stderr
+
+
+@pytest.mark.parametrize("url", ["http://[secret/run", "http://[secret/*", "s3://[secret/run"])
+def test_what_is_no_url_is_refused(url: str) -> None:
+    said = subprocess.run(command(url), capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stderr.count("\n")) == (2, 1)
 
 
 @pytest.mark.parametrize("url", ["s3://firm/runs/notes", "s3://firm/none/*", "s3://nobody/x"])

@@ -22,6 +22,7 @@ In CSV an ``order_id`` of digits is a number. The row numbers of the tables coun
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,19 +89,24 @@ def _with_rejected_counted(run: Run, head: dict[str, Any]) -> Run:
 
 
 def find_table(folder: Path, table: str) -> Path | None:
-    """The file of a table, None where there is none.
+    """The file of a table, None where there is none. Raises ``InputError`` as ``table_among`` does."""
+    name = table_among([file.name for file in folder.glob("*.*")], table, str(folder))
+    return None if name is None else folder / name
+
+
+def table_among(names: Collection[str], table: str, folder: str) -> str | None:
+    """Which of the ``names`` in ``folder`` is that of a table, None where none is.
 
     Raises ``InputError`` where there are several, and where the only file of that name is of another kind: left
     aside without a word, its rows would be missing in a report that finds nothing wrong.
     """
-    found = [folder / f"{table}{suffix}" for suffix in SUFFIXES if (folder / f"{table}{suffix}").exists()]
+    found = [f"{table}{suffix}" for suffix in SUFFIXES if f"{table}{suffix}" in names]
     if len(found) > 1:
-        names = " and ".join(file.name for file in found)
-        raise InputError(file=str(folder), field=table, got=names, wanted="one file of each table")
-    for other in [] if found else sorted(folder.glob("*.*")):
-        if other.name.partition(".")[0].casefold() == table:
+        raise InputError(file=folder, field=table, got=" and ".join(found), wanted="one file of each table")
+    for other in [] if found else sorted(names):
+        if other.partition(".")[0].casefold() == table and "." in other:
             wanted = " or ".join(f"{table}{suffix}" for suffix in SUFFIXES)
-            raise InputError(file=str(folder), field=table, got=other.name, wanted=wanted)
+            raise InputError(file=folder, field=table, got=other, wanted=wanted)
     return found[0] if found else None
 
 

@@ -76,7 +76,7 @@ def _once(names: list[str]) -> list[str]:
 def _remote(source: str) -> Iterator[Blob]:
     import fsspec  # noqa: PLC0415 - only for URLs
 
-    shown = without_secrets(source)
+    told = without_secrets(source)
     try:
         # the environment (an endpoint, a key) may have changed since the last call
         system, path = fsspec.core.url_to_fs(source, skip_instance_cache=True)
@@ -86,13 +86,13 @@ def _remote(source: str) -> Iterator[Blob]:
             yield Blob(without_secrets(url), bytes(system.cat_file(name)))
     except ImportError as error:
         wanted = "its file system: pip install 'fillproof[remote]'"
-        raise InputError(file=shown, field="file", got=str(error), wanted=wanted) from None
+        raise InputError(file=told, field="file", got=str(error), wanted=wanted) from None
     except Exception as error:
         # every file system behind fsspec raises what its own client library raises
-        got = f"{type(error).__name__}: {error}".replace(source, shown)
-        raise InputError(file=shown, field="file", got=got, wanted="a readable file") from error
+        got = f"{type(error).__name__}: {error}".replace(source, told)
+        raise InputError(file=told, field="file", got=got, wanted="a readable file") from error
     if not found:
-        raise InputError(file=shown, field="file", got="no match", wanted="a file, a glob or a folder of tables")
+        raise InputError(file=told, field="file", got="no match", wanted="a file, a glob or a folder of tables")
 
 
 def _found(system: Any, path: str) -> Iterable[str]:
@@ -103,7 +103,15 @@ def _found(system: Any, path: str) -> Iterable[str]:
     return [path]
 
 
+def told_as(path: str) -> str:
+    """A path or a URL as a report may name it."""
+    return without_secrets(path) if "://" in path else path
+
+
 def without_secrets(url: str) -> str:
     """``url`` without user, password and query: a signed URL must not end up in a report."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # it is none, and nobody knows which part would be secret
+        return url.partition("://")[0] + "://..."
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

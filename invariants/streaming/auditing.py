@@ -18,6 +18,7 @@ from invariants.laws.catalogue import MAX_FINDINGS, Law
 from invariants.laws.crossings import Window, lacks
 from invariants.missed import DIALS
 from invariants.readers.bundle_head import checked_head, declared_of, instrument_of, rules_of
+from invariants.readers.sources import told_as
 from invariants.smells import Distances, smells
 from invariants.split import Piece, judge, merge
 from invariants.splitting.carrying import Carrier, emptied, taken
@@ -111,7 +112,7 @@ def _unchanged(report: Report, inputs: dict[str, str]) -> Report:
     for file, digest in sha256_of_all(inputs).items():
         if inputs[file] != digest:
             raise changed(file)
-    return replace(report, run=replace(report.run, inputs=inputs))
+    return replace(report, run=replace(report.run, inputs={told_as(file): digest for file, digest in inputs.items()}))
 
 
 def obstacle(folder: str) -> str:
@@ -119,7 +120,7 @@ def obstacle(folder: str) -> str:
     found = tables_in(folder)
     other = [file for file in found.values() if not file.endswith(".parquet")]
     if other:
-        return f"{other[0]} is no Parquet file"
+        return f"{told_as(other[0])} is no Parquet file"
     return "" if "fills" in found else "there are no fills"
 
 
@@ -142,8 +143,9 @@ def _opened(
 ) -> tuple[Run, dict[str, TableFile], dict[str, str]]:
     """The run's head, fills and positions; the files of its other tables; the digests of all files."""
     file = f"{folder}/run.toml" if "://" in folder else str(Path(folder) / "run.toml")
-    head = checked_head(toml_of(read_bytes(file), file=file), file)
-    instrument = instrument_of(head, file)
+    named = told_as(file)
+    head = checked_head(toml_of(read_bytes(file), file=named), named)
+    instrument = instrument_of(head, named)
     found = tables_in(folder)
     inputs = sha256_of_all([*found.values(), file])
     tables = {table: table_file(table, name, inputs[name]) for table, name in found.items()}
@@ -155,9 +157,9 @@ def _opened(
         tops=frames.get("quotes"),
         positions=frames.get("positions"),
         instrument=instrument,
-        rules=rules_of(head, rules, instrument, file),
-        files={**found, "reported": file},
-        **declared_of(head, file, Path(folder).name),
+        rules=rules_of(head, rules, instrument, named),
+        files={**{table: file.name for table, file in tables.items()}, "reported": named},
+        **declared_of(head, named, Path(folder).name),
     )
     lost: list[Rejected] = []
     fills_in = _converted(tables.get("fills"), lambda sheet: fills_of(sheet, instrument, run.orders), lost)

@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from invariants.readers.bundle import find_table
+from invariants.readers.bundle import find_table, table_among
 from invariants.readers.bundle_head import TABLES
-from invariants.readers.sources import without_secrets
-from invariants.readers.tables import SUFFIXES, check_rows, frame_of_arrow, not_parquet, quoted_in
+from invariants.readers.sources import told_as
+from invariants.readers.tables import check_rows, frame_of_arrow, not_parquet, quoted_in
 from simcore import InputError
 from simcore.cells import arrow_of
 from simcore.frames import Sheet, check_names
@@ -62,6 +62,11 @@ class TableFile:
         return sum(self.group_rows)
 
     @property
+    def name(self) -> str:
+        """Its path as a report names it."""
+        return told_as(self.path)
+
+    @property
     def edges(self) -> list[int]:
         """Where each row group begins, and the end."""
         return [0, *accumulate(self.group_rows)]
@@ -96,14 +101,14 @@ class TableFile:
         except (pa.ArrowException, OSError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
-            raise not_parquet(self.path, error) from None
+            raise not_parquet(self.name, error) from None
         if first != self.edges[group + 1]:
             raise changed(self.path)
 
     def sheets(self, group: int, columns: Sequence[str] | None = None) -> Iterator[tuple[int, Sheet]]:
         """The same, to be converted."""
         for first, table in self.batches(group, columns):
-            given = [Sheet(self._framed(table), self.table, self.path, skipped=first)]
+            given = [Sheet(self._framed(table), self.table, self.name, skipped=first)]
             del table
             yield first, given.pop()
 
@@ -121,14 +126,14 @@ class TableFile:
 
     def sheet_of(self, rows: Ints, table: Any) -> Sheet:
         """Single rows, to be converted."""
-        sheet = Sheet(self._framed(table), self.table, self.path)
+        sheet = Sheet(self._framed(table), self.table, self.name)
         sheet.rows = rows + 1
         return sheet
 
     def _framed(self, table: Any) -> Any:
         """The rows without a column ``row``: these are rows of this file. As Arrow, if Arrow has them as they are."""
         table = table.select([name for name in table.column_names if name != "row"])
-        return frame_of_arrow(table, self.path) if quoted_in(table.schema) else table
+        return frame_of_arrow(table, self.name) if quoted_in(table.schema) else table
 
     @property
     def _words(self) -> tuple[str, ...]:
@@ -173,9 +178,11 @@ def table_file(table: str, path: str, digest: str = "") -> TableFile:
         rows = tuple(group.num_rows for group in groups)
         columns = [group.column(k) for group in groups for k in range(group.num_columns)]
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise not_parquet(path, error) from None
-    check_rows(sum(rows), sum(column.total_compressed_size for column in columns), path)
-    check_names(told.schema_arrow.names, path)
+        if isinstance(error, InputError):
+            raise
+        raise not_parquet(told_as(path), error) from None
+    check_rows(sum(rows), sum(column.total_compressed_size for column in columns), told_as(path))
+    check_names(told.schema_arrow.names, told_as(path))
     full = {column.path_in_schema for column in columns if not _is_void(column)}
     void = frozenset(told.schema_arrow.names) - full
     return TableFile(table, path, rows, told.schema_arrow, void, tuple(map(_seqs, groups)), digest)
@@ -200,7 +207,9 @@ def _is_void(column: Any) -> bool:
 
 def changed(path: str) -> InputError:
     """A file that is not what it was when the audit began."""
-    return InputError(file=path, field="file", got="other contents than before", wanted="a file that stays as it is")
+    return InputError(
+        file=told_as(path), field="file", got="other contents than before", wanted="a file that stays as it is"
+    )
 
 
 def sha256_of(path: str) -> str:
@@ -225,7 +234,7 @@ def read_bytes(path: str) -> bytes:
         data = file.read(LARGEST_BYTES + 1)
     if len(data) > LARGEST_BYTES:
         got = f"more than {LARGEST_BYTES} bytes"
-        raise InputError(file=path, field="file", got=got, wanted=f"at most {LARGEST_BYTES} bytes")
+        raise InputError(file=told_as(path), field="file", got=got, wanted=f"at most {LARGEST_BYTES} bytes")
     return data
 
 
@@ -236,12 +245,8 @@ def tables_in(folder: str) -> dict[str, str]:
         return {table: str(file) for table, file in found.items() if file is not None}
     with _reachable(folder) as (system, path):
         names = {str(name).rpartition("/")[2] for name in system.ls(path, detail=False)}
-    return {
-        table: f"{folder.rstrip('/')}/{table}{suffix}"
-        for table in TABLES
-        for suffix in SUFFIXES
-        if f"{table}{suffix}" in names
-    }
+    there = {table: table_among(names, table, told_as(folder)) for table in TABLES}
+    return {table: f"{folder.rstrip('/')}/{name}" for table, name in there.items() if name is not None}
 
 
 def bundles_at(url: str) -> list[str]:
@@ -250,7 +255,7 @@ def bundles_at(url: str) -> list[str]:
         folders = sorted(system.glob(path)) if "*" in path else [path]
         found = [str(system.unstrip_protocol(f)) for f in folders if system.exists(f"{str(f).rstrip('/')}/run.toml")]
     if not found:
-        raise InputError(file=url, field="path", got="no run.toml", wanted="a bundle, or a glob of bundles")
+        raise InputError(file=told_as(url), field="path", got="no run.toml", wanted="a bundle, or a glob of bundles")
     return found
 
 
@@ -259,18 +264,18 @@ def _reachable(url: str) -> Iterator[tuple[Any, str]]:
     """The file system of a URL and the path in it; what its client library raises becomes an ``InputError``."""
     import fsspec  # noqa: PLC0415 - only for URLs
 
-    shown = without_secrets(url)
+    told = told_as(url)
     try:
         yield fsspec.core.url_to_fs(url)
     except ImportError as error:
         wanted = "its file system: pip install 'fillproof[remote]'"
-        raise InputError(file=shown, field="file", got=str(error), wanted=wanted) from None
+        raise InputError(file=told, field="file", got=str(error), wanted=wanted) from None
     except InputError:
         raise
     except Exception as error:
         # every file system behind fsspec raises what its own client library raises
-        got = f"{type(error).__name__}: {error}".replace(url, shown)
-        raise InputError(file=shown, field="file", got=got, wanted="a readable place") from error
+        got = f"{type(error).__name__}: {error}".replace(url, told)
+        raise InputError(file=told, field="file", got=got, wanted="a readable place") from error
 
 
 @contextmanager

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import wait
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -73,3 +76,77 @@ def _dies_once(number: int, fatal: str) -> int:
         Path(fatal).unlink()
         os.kill(os.getpid(), signal.SIGKILL)
     return number
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[str]:
+    """The address of a Dask scheduler without workers."""
+    pytest.importorskip("distributed", reason="Dask is not installed: pip install 'fillproof[cluster]'")
+    file = tmp_path / "scheduler.json"
+    options = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
+    served = _dask("scheduler", *options)
+    while not (file.exists() and file.read_bytes()):
+        time.sleep(0.02)
+    yield json.loads(file.read_bytes())["address"]
+    served.kill()
+    served.wait()
+
+
+def _dask(what: str, *options: str, **more: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", f"distributed.cli.dask_{what}", *options]
+    nowhere = subprocess.DEVNULL
+    return subprocess.Popen(command, stdout=nowhere, stderr=nowhere, env=os.environ | more)
+
+
+@contextmanager
+def _workers(scheduler: str, scratch: Path, count: int, **more: str) -> Iterator[None]:
+    options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(scratch))
+    started = [_dask("worker", scheduler, *options, **more) for _ in range(count)]
+    try:
+        from distributed import Client
+
+        with Client(scheduler, set_as_default=False) as client:
+            client.wait_for_workers(count, timeout=60)
+        yield
+    finally:
+        for worker in started:
+            worker.kill()
+            worker.wait()
+
+
+def test_a_job_that_kills_the_workers_of_a_cluster_is_named(scheduler: str, tmp_path: Path) -> None:
+    with (
+        _workers(scheduler, tmp_path, 4),
+        pytest.raises(InputError, match=r"--cluster: got .KilledWorker"),
+        pools.pool_of(1, scheduler) as pool,
+    ):
+        list(pool.each(os._exit, [(1,)]))
+
+
+def test_workers_of_another_version_judge_nothing(scheduler: str, tmp_path: Path) -> None:
+    (tmp_path / "fillproof-9.9.dist-info").mkdir()
+    (tmp_path / "fillproof-9.9.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: fillproof\nVersion: 9.9\n"
+    )
+    with (
+        _workers(scheduler, tmp_path, 1, PYTHONPATH=str(tmp_path)),
+        pytest.raises(InputError, match=r"fillproof 9\.9', wanted workers with fillproof"),
+        pools.pool_of(1, scheduler),
+    ):
+        pass
+
+
+def test_a_scheduler_that_ends_is_named(scheduler: str, tmp_path: Path) -> None:
+    from distributed import Client
+
+    def ends() -> Iterator[tuple[int]]:
+        yield (9,)
+        with Client(scheduler, set_as_default=False) as client:
+            client.shutdown()
+
+    with (
+        _workers(scheduler, tmp_path, 1),
+        pytest.raises(InputError, match=r"--cluster: got .*Cancelled"),
+        pools.pool_of(1, scheduler) as pool,
+    ):
+        list(pool.each(time.sleep, ends()))

@@ -10,11 +10,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cached_property
+from importlib import metadata
 from threading import Thread
 from typing import Any, Protocol
 
 import pyarrow as pa
 
+from invariants.report.as_json import versions
 from simcore import InputError
 
 Job = tuple[Any, ...]
@@ -118,6 +120,17 @@ class Cluster:
         except (OSError, ValueError) as error:
             wanted = "the address of a Dask scheduler"
             raise InputError(file="command line", field="--cluster", got=f"{address}: {error}", wanted=wanted) from None
+        self._check_workers()
+
+    def _check_workers(self) -> None:
+        """A worker without our modules ends where it is given a job, and Dask waits; one of another version judges."""
+        ours = versions()["fillproof"]
+        # nothing of ours is sent to ask
+        for worker, theirs in self._client.run(metadata.version, "fillproof", on_error="return").items():
+            if str(theirs) != ours:
+                self.close()
+                got, wanted = f"{worker}: fillproof {theirs}", f"workers with fillproof {ours}"
+                raise InputError(file="command line", field="--cluster", got=got, wanted=wanted)
 
     def begin(self) -> None:
         """It is ready."""
@@ -128,8 +141,19 @@ class Cluster:
 
         futures = {self._client.submit(work, *job, pure=False): number for number, job in enumerate(jobs)}
         for future in as_completed(list(futures), loop=self._client.loop):  # type: ignore[no-untyped-call]
-            yield futures[future], future.result()
+            yield futures[future], self._answer(future)
             future.release()
+
+    def _answer(self, future: Any) -> Any:
+        """What a job came to. Raises what it raised, and ``InputError`` where nobody could do it."""
+        from distributed import CancelledError, KilledWorker  # noqa: PLC0415 - same
+
+        try:
+            return future.result()
+        except (CancelledError, KilledWorker) as error:
+            got = f"{type(error).__name__}: {error}"
+            wanted = "a scheduler that stays, and workers with enough memory"
+            raise InputError(file="command line", field="--cluster", got=got, wanted=wanted) from None
 
     def close(self) -> None:
         """Leave the cluster as it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -295,6 +296,27 @@ def test_a_kept_piece_that_is_damaged_is_named(tmp_path: Path, damaged: bytes | 
     audit_streamed(PARQUET, resume=tmp_path)
     [piece, *_] = tmp_path.glob("*/piece-*.json")
     piece.write_bytes(piece.read_bytes()[:-9] if isinstance(damaged, str) else damaged)
+    with pytest.raises(InputError, match=r"piece-0+\.json: --resume: got .*, wanted a piece as an audit kept it"):
+        audit_streamed(PARQUET, resume=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("was", "written", "sealed"),
+    [
+        (b'"judged":1', b'"judged":2', False),
+        (b'"judged":1', b'"judged":"many"', False),
+        (b'"law":"', b'"law":"no_', False),
+        (b'"number":0', b'"number":999', True),
+        (b'"number":0', b'"number":null', True),
+    ],
+)
+def test_a_kept_piece_that_somebody_wrote_is_named(tmp_path: Path, was: bytes, written: bytes, sealed: bool) -> None:
+    audit_streamed(PARQUET, resume=tmp_path)
+    [piece, *_] = tmp_path.glob("*/piece-*.json")
+    data = piece.read_bytes().partition(b"\n")[2]
+    assert was in data
+    data = data.replace(was, written, 1)
+    piece.write_bytes((hashlib.sha256(data).hexdigest().encode() if sealed else b"0" * 64) + b"\n" + data)
     with pytest.raises(InputError, match=r"piece-0+\.json: --resume: got .*, wanted a piece as an audit kept it"):
         audit_streamed(PARQUET, resume=tmp_path)
 

@@ -19,6 +19,9 @@ from invariants.splitting.judging import Share
 from invariants.verdict import Finding, Modelled
 from simcore import InputError, Run
 
+FORMAT = 2
+"""Of the files of pieces: those of another are not looked at."""
+
 
 @dataclass(frozen=True, eq=False)
 class Judged:
@@ -63,18 +66,34 @@ def keep(judged: Judged, folder: Path | None) -> None:
     """Write a piece to the folder, where there is one and it is not there yet: a worker may be elsewhere."""
     if folder is None or not folder.is_dir():
         return
-    file = folder / f"piece-{judged.report.number:06}.json"
+    file = folder / _name_of(judged.report.number)
     if not file.exists():
-        write_atomically(file, json.dumps(_plain(judged), separators=(",", ":")).encode())
+        data = json.dumps(_plain(judged), separators=(",", ":")).encode()
+        write_atomically(file, _seal(data) + b"\n" + data)
 
 
 def read_piece(file: Path) -> Judged:
-    """A piece as it was kept. Raises ``InputError``: nobody but an audit writes there, and never half a piece."""
+    """A piece as it was kept, to the byte. Raises ``InputError``: nobody but an audit writes there."""
     try:
-        return _judged_of(json.loads(file.read_bytes()))
+        return _judged_of(json.loads(_unsealed(file.read_bytes())), file.name)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         got, wanted = f"{type(error).__name__}: {error}", "a piece as an audit kept it: remove this file"
         raise InputError(file=str(file), field="--resume", got=got[:200], wanted=wanted) from None
+
+
+def _seal(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode()
+
+
+def _unsealed(kept: bytes) -> bytes:
+    seal, _, data = kept.partition(b"\n")
+    if seal != _seal(data):
+        raise ValueError("the first line is not the digest of the second")
+    return data
+
+
+def _name_of(number: int) -> str:
+    return f"piece-{number:06}.json"
 
 
 def _made(folder: Path) -> None:
@@ -93,6 +112,7 @@ def _digest(inputs: Mapping[str, str], run: Run, cuts_ns: list[int], most: int) 
         cuts_ns,
         most,
         versions(),
+        FORMAT,
     ]
     return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
@@ -112,7 +132,9 @@ def _plain(judged: Judged) -> dict[str, Any]:
     }
 
 
-def _judged_of(told: Mapping[str, Any]) -> Judged:
+def _judged_of(told: Mapping[str, Any], name: str) -> Judged:
+    if name != _name_of(told["number"]):
+        raise ValueError(f"the piece {told['number']}")
     report = PieceReport(
         told["number"],
         tuple(map(_share_of, told["shares"])),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from importlib.resources import files
@@ -114,6 +115,31 @@ def test_the_line_is_that_of_the_row(file: str, line: int) -> None:
     place = result["locations"][0]["physicalLocation"]
     assert place == {"artifactLocation": {"uri": file}, "region": {"startLine": line}}
     assert result["properties"] == {"table": "fills", "row": 1}
+
+
+# what stands in the file -> the line of its second row
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("ns,note\n1,\n2,\n", 3),
+        ("ns,note\n\n1,\n\n\n2,\n", 6),
+        ("ns,note\r\n\r\n1,\r\n2,\r\n", 4),
+        ('ns,note\n1,"a\nb"\n2,c\n', 4),
+        ('"n\ns",note\n1,\n2,\n', 4),
+        ('ns,note\n1,"never closed\n', 3),
+        ("ns,note\n\n1,\n", 3),
+    ],
+)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_blank_lines_and_line_breaks_in_cells_are_lines(
+    tmp_path: Path, text: str, line: int, pack: Callable[[bytes], bytes]
+) -> None:
+    file = tmp_path / ("fills.csv" if pack is bytes else "fills.csv.gz")
+    file.write_bytes(pack(text.encode()))
+    run = early(files={"fills": str(file)})
+    run = replace(run, fills=replace(run.fills, row=run.fills.row + 1))
+    (result,) = of_law(sarif(audit(run)), "latency_is_respected")
+    assert result["locations"][0]["physicalLocation"]["region"] == {"startLine": line}
 
 
 def test_a_finding_about_a_whole_file_has_no_line_but_a_place() -> None:

@@ -2,8 +2,8 @@
 
 - A rule is a law; a finding of a broken law is a result of level ``error``.
 - ``region.startLine`` is the line of the row where the file has lines: row + 1 in CSV (its first line
-  names the columns, and no cell holds a line break), the row itself in JSON lines. In other files (Parquet,
-  an archive) it is the row's number. A finding about a whole file has no region.
+  names the columns; blank lines and line breaks in cells are counted), the row itself in JSON lines. In
+  other files (Parquet, an archive) it is the row's number. A finding about a whole file has no region.
 - Deviations that the declared rules document are results of kind ``informational``, one for each kind.
 - A law that stayed unknown has no place in a file: it is a notification, as rejected rows are.
 - A waived finding carries its suppression with the waiver's reason. Under a baseline every result says
@@ -28,6 +28,7 @@ from invariants.laws import LAWS
 from invariants.pages import sections
 from invariants.report.as_json import LISTED, versions
 from invariants.report.as_text import clean
+from invariants.report.lines import forget, line_of
 from invariants.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def sarif_bytes(runs: Iterable[dict[str, Any]], complaints: Sequence[Complaint] 
 
 def sarif_run(outcome: Outcome, number: int = 1) -> dict[str, Any]:
     """The run of one report; ``number`` is its place among the audited ones."""
+    forget()
     report = outcome.report
     rules = [j.law for j in report.judgements]
     results = [result for j in report.judgements for result in _results(j, outcome, rules)]
@@ -184,7 +186,7 @@ def _message(text: Any) -> str:
 def _location(file: str, row: int | None) -> dict[str, Any]:
     place: dict[str, Any] = {"artifactLocation": {"uri": _uri(file)}}
     if row is not None and row > 0:
-        place["region"] = {"startLine": int(row) + file.endswith(_CSV)}
+        place["region"] = {"startLine": line_of(file, int(row)) if file.endswith(_CSV) else int(row)}
     return {"physicalLocation": place}
 
 

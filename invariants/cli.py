@@ -231,7 +231,7 @@ def audit(
     from invariants.report import report_bytes, report_page
     from invariants.report.as_markdown import step_summary
     from invariants.report.as_text import clean, counts
-    from invariants.waivers import complaints, read_waivers, today
+    from invariants.waivers import complaints, of_laws, read_waivers, today
 
     source = Source(**reading)
     in_pieces = Pieces(
@@ -242,7 +242,7 @@ def audit(
     for option, target, suffix in (("--json", json_path, ".json"), ("--html", html_path, ".html")):
         files.check(option, target, suffix)
     befores = files.baselines(baseline)
-    policy = Policy(today(), None if waivers_path is None else read_waivers(waivers_path), strict)
+    policy = Policy(today(), None if waivers_path is None else of_laws(read_waivers(waivers_path), names), strict)
     said = Said(sarif_path, step_summary() if in_step else None, summary_file)
     source.check(*paths)
     codes: list[tuple[str, int, str]] = []

@@ -18,7 +18,7 @@ fails the command that was given it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
@@ -98,6 +98,11 @@ def read_waivers(path: str | Path) -> tuple[Waiver, ...]:
     waivers = tuple(_waiver(item, file, row) for row, item in enumerate(listed, 1))
     _check_unique(waivers)
     return waivers
+
+
+def of_laws(waivers: Iterable[Waiver], names: Collection[str]) -> tuple[Waiver, ...]:
+    """Those of the laws ``names``, if only some are judged: of the others nobody knows how they are."""
+    return tuple(waiver for waiver in waivers if not names or waiver.law in names)
 
 
 def _waiver(values: Mapping[str, Any], file: str, row: int) -> Waiver:

@@ -165,6 +165,13 @@ def test_a_waiver_that_excuses_nothing_fails_the_run(desk: Path, name: str, chan
     assert said in " ".join(result.stdout.split())
 
 
+def test_a_waiver_of_a_law_that_is_not_judged_is_left_alone(desk: Path) -> None:
+    for law, code in (("no_double_fill", 0), ("latency_is_respected", 0)):
+        result = fillproof("audit", "desk-1", "--waivers", desk / "waivers.toml", "--law", law)
+        assert (result.exit_code, "stale" in result.stdout) == (code, False)
+    assert fillproof("audit", "desk-0", "--waivers", "waivers.toml", "--law", "latency_is_respected").exit_code == 1
+
+
 def test_a_waiver_of_one_run_excuses_no_other(desk: Path) -> None:
     result = fillproof("audit", "desk-0", "desk-1", "--waivers", desk / "waivers.toml")
     assert result.exit_code == 0

@@ -150,7 +150,10 @@ class Pieces:
         words = f"judging {told_as(path)}"
         if not source.streams(path) or not (self.asked or "://" in path or is_long(path)):
             with busy(words, alone=alone):
-                return source.judge(path, max_findings, self.laws)
+                report = source.judge(path, max_findings, self.laws)
+            if self.asked:
+                complain(f"{path}: judged as a whole: it is no bundle that is read as it stands")
+            return report
         try:
             with counting(words, alone=alone) as told:
                 return audit_streamed(

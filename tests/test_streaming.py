@@ -414,6 +414,15 @@ def test_a_run_that_is_no_bundle_of_parquet_is_judged_as_a_whole(tmp_path: Path)
     assert said.stderr == f"{folder}: judged as a whole: {folder}/fills.csv is no Parquet file\n"
 
 
+def test_the_output_of_an_engine_is_said_to_be_judged_as_a_whole() -> None:
+    output = PARQUET.parent / "zipline"
+    said = subprocess.run(command(output, "--workers", "2"), capture_output=True, text=True, check=False)
+    assert said.returncode in (0, 1)
+    assert said.stderr == f"{output}: judged as a whole: it is no bundle that is read as it stands\n"
+    wrong = subprocess.run(command(PARQUET / "none", "--workers", "2"), capture_output=True, text=True, check=False)
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+
+
 # a cluster, and a store of objects
 
 

@@ -255,10 +255,11 @@ def audit(
             outcome = policy.outcome(path, report, befores[number])
             files.write(json_path, number, ".json", report_bytes, outcome.report)
             files.write(html_path, number, ".html", lambda r: report_page(r).encode(), outcome.report)
-        except InputError as error:
-            complain(f"fillproof: {error}")
+        except (InputError, OSError) as error:  # of one run: the others are judged
+            unread = _unread(path, error)
+            complain(f"fillproof: {unread}")
             codes.append((path, 2, ""))
-            said.unread(path, error)
+            said.unread(path, unread)
             continue
         _show(outcome.report, console)
         for line in outcome.lines():
@@ -370,6 +371,13 @@ def _show_comparison(comparison: Comparison) -> None:
     for line in captured.get().splitlines():
         click.echo(line.rstrip())  # nothing but text where there is no terminal
     click.echo(comparison.last_words())
+
+
+def _unread(path: str, error: InputError | OSError) -> InputError:
+    """Why a run could not be read; the system may refuse to look at a path at all."""
+    if isinstance(error, InputError):
+        return error
+    return InputError(file=path, field="path", got=error.strerror or str(error), wanted="a run that can be read")
 
 
 def _instrument(tick: str | None, lot: str | None) -> Instrument | None:

@@ -121,6 +121,13 @@ def test_several_runs_give_a_table_and_the_worst_code(bundles: Path) -> None:
     assert "latency_is_respected" in wrong.stdout
 
 
+def test_a_path_that_the_system_refuses_leaves_the_others_judged(bundles: Path) -> None:
+    result = fillproof("audit", "x" * 300, bundles / "early")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("x: path: got 'File name too long', wanted a run that can be read\n")
+    assert result.stdout.splitlines()[-1].split()[:2] == [str(bundles / "early"), "1"]
+
+
 def test_a_path_that_is_the_tape_s_is_no_run(bundles: Path) -> None:
     """A shell's ``runs/*`` names the tape's folder, too."""
     tape = bundles / "tapes"

@@ -309,6 +309,7 @@ def compare(a: str, b: str, json_path: Path | None, **reading: Any) -> None:
     from invariants.outcome import worst
     from invariants.readers.kinds import READERS
     from invariants.report import write_atomically
+    from invariants.report.as_text import clean
 
     def recognised(path: Path) -> bool:
         return any(reader.recognises(path) for reader in READERS)
@@ -325,7 +326,7 @@ def compare(a: str, b: str, json_path: Path | None, **reading: Any) -> None:
             done.append(Comparison(page_of(left, judge), page_of(right, judge), (left, right)))
         _show_comparison(done[-1])
     for path in unpaired(a, b, compared, recognised):
-        click.echo(f"compared with nothing: {path}")
+        click.echo(clean(f"compared with nothing: {path}"))
     if json_path is not None:
         told = [comparison.to_dict() for comparison in done]
         write_atomically(json_path, (json.dumps(told[0] if len(told) == 1 else told, indent=1) + "\n").encode())

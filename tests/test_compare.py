@@ -118,6 +118,16 @@ def test_the_comparison_as_json(runs: Path) -> None:
     assert (row["change"], row["a"]["failed"], row["b"]["failed"]) == ("more rows broken", 1, 2)
 
 
+def test_a_hostile_name_that_is_compared_with_nothing_is_text(runs: Path) -> None:
+    for side, name in (("A", "\x1b[31mred"), ("B", "other")):
+        write_bundle(early(0), runs / side / "same")
+        write_bundle(early(0), runs / side / name)
+    result = CliRunner().invoke(main, ["compare", str(runs / "A"), str(runs / "B")], color=True)
+    assert result.exit_code == 0
+    assert "compared with nothing" in result.stdout
+    assert "\x1b[31mred" not in result.stdout
+
+
 def test_a_narrow_terminal_is_told_both_verdicts() -> None:
     console = Console(file=io.StringIO(), width=24)
     with console.capture() as captured:

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
 from threading import Thread
@@ -601,6 +601,50 @@ def test_a_table_of_another_kind_is_refused_where_it_is_not_local(web: str, tmp_
     said = subprocess.run(command(f"http://{web}/run"), capture_output=True, text=True, check=False)
     assert said.returncode == 2
     assert "/run: quotes: got 'quotes.jsonl', wanted quotes.parquet or" in said.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_server_that_fails_amid_the_rows_is_named(
+    web: str, tmp_path: Path, days: Path, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    """Its client library raises what it likes, some of which does not even pickle."""
+    (tmp_path / "web" / "run").symlink_to(days)
+    whole_file = SimpleHTTPRequestHandler.do_GET
+    asked: list[str] = []
+    allowed = [99]
+
+    def part(self: SimpleHTTPRequestHandler) -> None:
+        if "Range" not in self.headers:
+            whole_file(self)
+            return
+        asked.append(self.path)
+        if self.path.endswith("orders.parquet") and asked.count(self.path) > allowed[0]:
+            self.send_error(500)
+            return
+        data = (days / self.path.rpartition("/")[2]).read_bytes()
+        first, last = (int(edge) for edge in self.headers["Range"].removeprefix("bytes=").split("-"))
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {first}-{min(last, len(data) - 1)}/{len(data)}")
+        self.end_headers()
+        self.wfile.write(data[first : last + 1])
+
+    def takes_parts(self: SimpleHTTPRequestHandler) -> None:
+        self.send_header("Accept-Ranges", "bytes")
+        BaseHTTPRequestHandler.end_headers(self)
+
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "do_GET", part)
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "end_headers", takes_parts)
+    asks = command(f"http://{web}/run", "--workers", workers)
+    assert subprocess.run(asks, capture_output=True, check=False).returncode == 1
+    count, codes = asked.count("/run/orders.parquet"), []
+    for allowed[0] in range(1, count):
+        asked.clear()
+        said = subprocess.run(asks, capture_output=True, text=True, check=False)
+        codes.append(said.returncode)
+        # who has which group, and so how often is asked, is another thing each time
+        assert (said.returncode, said.stderr.count("\n")) in ((1, 0), (2, 1)), said.stderr
+        assert said.returncode == 1 or "/run/orders.parquet: file: got" in said.stderr
+    assert codes[:2] == [2, 2]
 
 
 @pytest.mark.parametrize("url", ["http://[secret/run", "http://[secret/*", "s3://[secret/run"])

@@ -6,7 +6,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -90,14 +90,15 @@ class TableFile:
         some = None if columns is None else [column for column in columns if self.has(column)]
         first = self.edges[group]
         try:
-            for batch in _kept_open(self.path, self._words, self.digest).iter_batches(
-                BATCH_ROWS, row_groups=[group], columns=some
-            ):
-                _validate(batch)
-                given = [pa.Table.from_batches([batch])]
-                begin, first = first, first + len(batch)
-                del batch
-                yield begin, given.pop()  # a generator that waits holds what its names hold
+            with _reachable(self.path) if "://" in self.path else nullcontext():
+                for batch in _kept_open(self.path, self._words, self.digest).iter_batches(
+                    BATCH_ROWS, row_groups=[group], columns=some
+                ):
+                    _validate(batch)
+                    given = [pa.Table.from_batches([batch])]
+                    begin, first = first, first + len(batch)
+                    del batch
+                    yield begin, given.pop()  # a generator that waits holds what its names hold
         except (pa.ArrowException, OSError, ValueError) as error:
             if isinstance(error, InputError):
                 raise

@@ -24,6 +24,7 @@ import pytest
 from benchmarks.long_run import write_long_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_containment import wait_for
 from test_split import QUIET, Split, splits
 
 from invariants.auditing import audit
@@ -384,7 +385,7 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
     served = _dask(
         "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)
     )
-    _wait_for(lambda: file.exists() and bool(file.read_bytes()))
+    wait_for(lambda: file.exists() and bool(file.read_bytes()))
     yield str(file)
     served.terminate()
     served.wait()
@@ -398,13 +399,6 @@ def _dask(what: str, *arguments: str) -> subprocess.Popen[bytes]:
 def _worker(scheduler: str, scratch: Path) -> subprocess.Popen[bytes]:
     more = ("--nthreads", "1", "--nworkers", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(scratch))
     return _dask("dask_worker", "--scheduler-file", scheduler, "--host", "127.0.0.1", *more)
-
-
-def _wait_for(happened: Any, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("where", [pytest.param("here", marks=pytest.mark.soak), "cluster"])
@@ -453,10 +447,26 @@ def test_workers_end_with_an_audit_that_is_killed_alone() -> None:
         "    with pool_of(2, None) as pool: list(pool.each(time.sleep, [(1e6,)] * 2))\n"
     )
     alone = subprocess.Popen([sys.executable, "-c", work], env={**os.environ, offspring.MARK: mark})
-    _wait_for(lambda: len(offspring.living(mark)) > 2)
+    wait_for(lambda: len(offspring.living(mark)) > 2)
     alone.kill()
     alone.wait()
-    _wait_for(lambda: not offspring.living(mark))
+    wait_for(lambda: not offspring.living(mark))
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_supervisor_ends_an_audit_and_nothing_is_left_of_it(days: Path, tmp_path: Path, workers: str) -> None:
+    """SIGTERM, to the process alone: its workers end, and what it had put aside is removed."""
+    mark = offspring.new_mark()
+    there = {**os.environ, offspring.MARK: mark, "TMPDIR": str(tmp_path)}
+    words = command(days, "--workers", workers)
+    with subprocess.Popen(words, env=there, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as audited:
+        wait_for(lambda: any(tmp_path.glob("fillproof-*")))
+        audited.terminate()
+        said = audited.communicate(timeout=60)
+    assert said == (b"", b"terminated\n")
+    assert audited.returncode == 128 + signal.SIGTERM
+    wait_for(lambda: not offspring.living(mark))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense", "http://127.0.0.1:1"])

@@ -183,20 +183,25 @@ def test_ids_of_two_kinds_are_judged_as_a_whole(tmp_path: Path, laws: Any) -> No
 
 
 @pytest.mark.parametrize("laws", [None, BY_FILLS], ids=["all laws", "one law"])
+@pytest.mark.parametrize("texts", [["1", "2"], ["1.0", "2.0"]], ids=["texts", "as of floats"])
 @pytest.mark.parametrize("integers", ["orders", "fills"])
-def test_integers_here_and_their_texts_there_are_a_slip_of_the_tables(tmp_path: Path, integers: str, laws: Any) -> None:
+def test_integers_here_and_their_texts_there_are_a_slip_of_the_tables(
+    tmp_path: Path, integers: str, texts: list[str], laws: Any
+) -> None:
     """The simulator was accused of fills of no order."""
     folder = shutil.copytree(PARQUET, tmp_path / "run")
     for table in ("orders", "fills"):
         read = pq.read_table(folder / f"{table}.parquet")
         place = read.schema.get_field_index("order_id")
-        names: list[Any] = [1, 2] if table == integers else ["1", "2"]
+        names: list[Any] = [1, 2] if table == integers else texts
         pq.write_table(read.set_column(place, "order_id", pa.array(names)), folder / f"{table}.parquet")
     with pytest.raises(InputError) as refused:
         audit(read_bundle(folder))
     assert (refused.value.file, refused.value.row) == (str(folder / "fills.parquet"), 1)
-    assert str(refused.value).endswith(f"wanted the id as the orders have it: {1 if integers == 'orders' else '1'!r}")
-    with pytest.raises(NotInPiecesError, match="like that of an order, and not the same"):
+    assert str(refused.value).endswith(
+        f"wanted the id as the orders have it: {1 if integers == 'orders' else texts[0]!r}"
+    )
+    with pytest.raises(NotInPiecesError, match="of orders and of fills are integers and texts"):
         audit_streamed(folder, laws=laws)
 
 

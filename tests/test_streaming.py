@@ -36,7 +36,7 @@ from invariants.readers.bundle import read_bundle, write_bundle
 from invariants.report.as_json import report_bytes
 from invariants.report.page.windows import Windows
 from invariants.splitting.carrying import taken
-from invariants.streaming import NotInPiecesError, audit_streamed, auditing, files
+from invariants.streaming import NotInPiecesError, audit_streamed, auditing, files, ids
 from simcore import InputError, Rules, Run
 from simcore.run import ABSENT
 
@@ -179,6 +179,17 @@ def test_ids_of_two_kinds_are_judged_as_a_whole(tmp_path: Path, laws: Any) -> No
     write_bundle(replace(run, orders=replace(run.orders, order_id=names), fills=fills), tmp_path / "run")
     assert audit(read_bundle(tmp_path / "run"))["fills_have_orders"].failed == 0
     with pytest.raises(NotInPiecesError, match="integers and texts side by side"):
+        audit_streamed(tmp_path / "run", laws=laws)
+
+
+@pytest.mark.parametrize("laws", [None, BY_FILLS], ids=["all laws", "one law"])
+def test_texts_with_one_hash_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, laws: Any) -> None:
+    monkeypatch.setattr(ids, "_hashes", lambda texts: np.zeros(len(texts), np.int64))
+    run = read_bundle(PARQUET)
+    fills = taken(replace(run.fills, order_id=np.array(["a", "b"], np.object_)), np.array([1]))
+    orders = taken(replace(run.orders, order_id=np.array(["a", "b"], np.object_)), np.array([0]))
+    write_bundle(replace(run, orders=orders, fills=replace(fills, order=np.array([-1]))), tmp_path / "run")
+    with pytest.raises(NotInPiecesError, match="like that of an order, and not the same"):
         audit_streamed(tmp_path / "run", laws=laws)
 
 

@@ -45,7 +45,7 @@ from invariants.readers.bundle import write_bundle
 from invariants.simulate import logged_run
 from invariants.tapes import any_rules, scenarios
 from simcore import InputError, Instrument, Rules, Run, simulate
-from simcore.run import Tops
+from simcore.run import Tops, objects
 
 main.add_command(command)
 NS = 1e-9
@@ -457,7 +457,20 @@ def test_a_pattern_of_fills_claims_no_more_than_the_fills_lost() -> None:
     assert "the inventory's" not in diagnose(run, bracket=False).conclusion.reason
     found = diagnose(at_last_mid(run, gain=-1), bracket=False)
     assert (found.verdict, found.conclusion.cause) == ("C", "stale quotes")
-    assert "the rest is the inventory's" in found.conclusion.reason
+    assert "of what trading did; the inventory made -" in found.conclusion.reason
+
+
+@pytest.mark.parametrize("kind", ["none", "A"])
+def test_fees_are_not_taken_for_the_inventory_s_loss(kind: str) -> None:
+    """They are many times what the fills and the inventory made."""
+    run = planted(kind, 2)
+    silent, rules = objects([None] * len(run.fills)), replace(run.rules, fee_rate=Decimal("0.1"))
+    run = replace(run, fills=replace(run.fills, fee=silent), rules=rules, reported={})
+    found = diagnose(run, bracket=False)
+    assert found.pnl is not None
+    assert found.pnl.fees > 20 * max(abs(found.pnl.of_fills), abs(found.pnl.inventory))
+    assert (found.verdict, found.conclusion.cause) == ("undecided", "mostly fees")
+    assert "fees made -" in found.conclusion.reason
 
 
 def at_last_mid(run: Run, gain: int) -> Run:

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from invariants.auditing import Report
 from invariants.diagnosis.markouts import Markout
-from invariants.diagnosis.patterns import DOES_NOT_MATTER, EXPLAINS, LITTLE, PART, UNKNOWN, Pattern
+from invariants.diagnosis.patterns import DOES_NOT_MATTER, EXPLAINS, LITTLE, MOST, PART, UNKNOWN, Pattern
 from invariants.diagnosis.pnl import Pnl
 from invariants.diagnosis.stuck import NAME as STUCK
 from invariants.diagnosis.words import Words, bps, doubled, percent, seconds
@@ -95,8 +96,9 @@ class _Case:
             return Conclusion(UNDECIDED, "mixed", f"{adverse}; but {told}", evidence, leans=A)
         if adverse and self._share_of_loss() < LITTLE:
             share = percent(self._share_of_loss())
-            reason = f"{adverse}; but that is {share} of what trading lost: the rest is the inventory's"
-            return Conclusion(UNDECIDED, "mostly inventory", reason, evidence)
+            cause = "mostly fees" if self.pnl.fees > self._by_inventory() else "mostly inventory"
+            reason = f"{adverse}; but that is {share} of what trading lost{self._elsewhere()}"
+            return Conclusion(UNDECIDED, cause, reason, evidence)
         if adverse:
             return Conclusion(A, "adverse selection", adverse, evidence)
         before = "" if suspects else self._moved_before()
@@ -114,7 +116,17 @@ class _Case:
         share = self._share_of_loss()
         if guilty.name == STUCK or share >= LITTLE:
             return ""
-        return f"; all fills lost {percent(max(share, 0.0))} of what trading did: the rest is the inventory's"
+        return f"; all fills lost {percent(max(share, 0.0))} of what trading did{self._elsewhere()}"
+
+    def _by_inventory(self) -> Decimal:
+        """What the position of the fills lost beyond the horizon; below zero where it gained."""
+        return -doubled(self.pnl.inventory_of_fills)
+
+    def _elsewhere(self) -> str:
+        """Where else money was lost, the most first; empty where nowhere."""
+        parts = sorted(((self._by_inventory(), "the inventory"), (self.pnl.fees, "fees")), reverse=True)
+        told = " and ".join(f"{name} made {self.words.money(-lost)}" for lost, name in parts if lost > 0)
+        return f"; {told}" if told else ""
 
     def _adverse(self) -> str:
         """Why this is adverse selection; empty where it is not."""
@@ -164,7 +176,8 @@ class _Case:
         if m.combined.is_negative:
             given = f"the quotes were {w.estimate(m.last_say)} from the mid when they could last be moved"
             return "loss at the fill", f"{told}, but the drift is {w.estimate(m.drift)}, and {given}"
-        return "within noise", f"{told}: the fills do not lose, or not enough to tell; the rest is the inventory's"
+        cause = "mostly fees" if float(self.pnl.fees) >= MOST * float(-self.pnl.trading) else "within noise"
+        return cause, f"{told}: the fills do not lose, or not enough to tell{self._elsewhere()}"
 
     def _markout_lines(self) -> Iterator[str]:
         m, w = self.markout, self.words

@@ -251,6 +251,19 @@ def test_bracket_is_in_order_and_reproduces_the_run() -> None:
     assert fills["as recorded"] == fills["at"] >= fills["queue-aware"] >= fills["through"]
 
 
+def test_a_top_of_book_at_the_first_instant_of_all_is_seen() -> None:
+    """Time zero is a time: it was taken for a size of none, and the queue had no book."""
+    run = table("""
+        0     top     -  -    100/103  5/5
+        1100  submit  B  BUY  101      2
+        1200  trade   -  -    101      2  SELL
+        1200  fill    B  BUY  101      2
+    """)
+    found = diagnose(run).bracket
+    assert found is not None
+    assert {row.name: row.fills for row in found.rows}["queue-aware"] == 1
+
+
 def logged(run: Run) -> Run:
     """The run filled anew by the reference under its rules."""
     from invariants.diagnosis.bracket import _actions, tape_of
@@ -458,6 +471,16 @@ def test_a_pattern_of_fills_claims_no_more_than_the_fills_lost() -> None:
     found = diagnose(at_last_mid(run, gain=-1), bracket=False)
     assert (found.verdict, found.conclusion.cause) == ("C", "stale quotes")
     assert "of what trading did; the inventory made -" in found.conclusion.reason
+
+
+@pytest.mark.parametrize(("kind", "seed"), [("C stale", 2), ("C stale", 4), ("C throttle", 6), ("C throttle", 22)])
+def test_too_few_other_fills_do_not_acquit_those_that_carry_the_loss(kind: str, seed: int) -> None:
+    """Without tops of book old quotes are nearly all fills; the few others lose next to nothing, by chance or not."""
+    run = planted(kind, seed)
+    run = replace(run, tops=Tops(*(getattr(run.tops, f.name)[:0] for f in fields(Tops))))
+    found = diagnose(run, bracket=False)
+    assert (found.verdict, found.conclusion.cause) == ("undecided", "mixed")
+    assert "too few to compare" in found.conclusion.reason
 
 
 @pytest.mark.parametrize("kind", ["none", "A"])

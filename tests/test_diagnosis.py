@@ -463,6 +463,7 @@ def test_no_verdict_blames_anybody_for_a_gain(kind: str) -> None:
     assert found.pnl is not None
     assert (found.pnl.of_fills < 0, found.pnl.trading > 0) == (True, True)
     assert (found.verdict, found.conclusion.cause, found.conclusion.leans) == ("undecided", "no loss", "")
+    assert "nothing was lost: trading made +" in found.conclusion.reason
 
 
 def test_a_pattern_of_fills_claims_no_more_than_the_fills_lost() -> None:

@@ -171,7 +171,9 @@ class _Case:
         told = f"the markout after {seconds(m.horizon_ns)} is {w.estimate(m.combined)} per unit"
         if self.pnl.trading >= 0 > self.pnl.total:
             return "no loss by trading", f"{told}; the initial position alone lost more than the whole run"
-        if self.pnl.trading >= 0 or (self.pnl.total >= 0 and not m.combined.is_negative):
+        if self.pnl.trading >= 0:
+            return "no loss", f"nothing was lost: trading made {w.money(self.pnl.trading)}; {told}"
+        if self.pnl.total >= 0 and not m.combined.is_negative:
             return "no loss", f"nothing was lost; {told}"
         if m.combined.is_negative:
             given = f"the quotes were {w.estimate(m.last_say)} from the mid when they could last be moved"

@@ -202,6 +202,19 @@ def test_within_the_tolerance_is_right(folder: Path) -> None:
         assert scores(answer)["at, whole"].early == early
 
 
+def test_a_fill_by_a_trade_beyond_its_limit_is_no_hole_in_the_feed(tmp_path: Path) -> None:
+    """A venue that fills what is traded through: all its fills were set aside, and `through` filled nothing."""
+    table = orders_table().loc[lambda t: t["order_id"].isin(["A", "F", "B"])]
+    trades = pd.DataFrame([(ns("10"), "99", "5"), (ns("60"), "106", "1")], columns=["ns", "price", "size"])
+    table.to_csv(tmp_path / "orders.csv", index=False)
+    trades.to_csv(tmp_path / "trades.csv", index=False)
+    found = calibration_of(Files(orders=str(tmp_path / "orders.csv"), tape=(str(tmp_path / "trades.csv"),)))
+    assert isinstance(found, Calibration)
+    assert (found.judged, found.aside) == (3, {})
+    through = scores(found)["through, trade or shared"]
+    assert (through.filled, through.right, through.phantom) == (2, 2, 1), "B stood behind A"
+
+
 def test_without_order_events_the_tops_tell_who_took_and_without_both_nobody(folder: Path) -> None:
     orders, tape, quotes = (str(folder / f"{name}.csv") for name in ("orders", "trades", "quotes"))
     by_tops = calibration_of(Files(orders=orders, tape=(tape,), quotes=(quotes,)))

@@ -3,10 +3,10 @@
 1. **B** if any law is broken; then nothing else is concluded.
 2. A and C need the court behind them: the laws that tell a right simulator (``CORE``) must hold, not
    only be unbroken. Otherwise the answer is *undecided*, and says what it leans to.
-3. **C** if a pattern explains the loss (``patterns`` and ``stuck`` say when); one of fills only if trading lost.
+3. **C** if a pattern explains the loss (``patterns`` and ``stuck`` say when).
 4. **A** if, at the reference horizon, the drift is against us and exceeds the half-spread, each with an
    interval that excludes zero, no pattern is part of the loss or unknown, and the fills carry at least a
-   quarter of what trading lost, by then or by the longest horizon in a tenth of the tape.
+   quarter of what trading lost (if it lost), by then or by the longest horizon in a tenth of the tape.
 5. **undecided** otherwise; *no loss* is one of its reasons. Where the mid went against a quote before the
    fill, while it could not be moved any more, it leans to A: that may be the taker's doing, or the feed's
    (a book that is published before its trades).
@@ -100,23 +100,26 @@ class _Case:
             reason = f"{adverse}; but that is {share} of what trading lost{self._elsewhere()}"
             return Conclusion(UNDECIDED, cause, reason, evidence)
         if adverse:
-            return Conclusion(A, "adverse selection", adverse, evidence)
+            return Conclusion(A, "adverse selection", adverse + self._all_the_same(), evidence)
         before = "" if suspects else self._moved_before()
         if before:
             return Conclusion(UNDECIDED, "moved before the fill", before, evidence, leans=A)
         return Conclusion(UNDECIDED, *self._why_not(suspects), evidence)
 
     def _guilty(self) -> list[Pattern]:
-        """What explains the loss: fills cannot where trading lost nothing, the position's stay at the cap still can."""
-        found = [p for p in self.patterns if p.answer == EXPLAINS and (self.pnl.trading < 0 or p.name == STUCK)]
+        found = [p for p in self.patterns if p.answer == EXPLAINS]
         return sorted(found, key=lambda p: -(p.share_of_loss or 0.0))
 
     def _the_rest(self, guilty: Pattern) -> str:
         """A pattern of fills explains what the fills lost: said where that is little of what trading lost."""
         share = self._share_of_loss()
         if guilty.name == STUCK or share >= LITTLE:
-            return ""
+            return self._all_the_same()
         return f"; all fills lost {percent(max(share, 0.0))} of what trading did{self._elsewhere()}"
+
+    def _all_the_same(self) -> str:
+        """Fills can lose by the horizon while the position that they leave earns more than that."""
+        return f"; all the same, trading made {self.words.money(self.pnl.trading)}" if self.pnl.trading > 0 else ""
 
     def _by_inventory(self) -> Decimal:
         """What the position of the fills lost beyond the horizon; below zero where it gained."""
@@ -131,7 +134,7 @@ class _Case:
     def _adverse(self) -> str:
         """Why this is adverse selection; empty where it is not."""
         m, w = self.markout, self.words
-        if m.combined is None or m.drift is None or m.half_spread is None or self.pnl.trading >= 0:
+        if m.combined is None or m.drift is None or m.half_spread is None:
             return ""
         if not (m.combined.is_negative and m.drift.is_negative and m.half_spread.mean > 0):
             return ""
@@ -144,7 +147,7 @@ class _Case:
     def _moved_before(self) -> str:
         """How the mid went against the quotes while they could not be moved; empty where it did not."""
         m, w = self.markout, self.words
-        if m.combined is None or m.half_spread is None or not m.combined.is_negative or self.pnl.trading >= 0:
+        if m.combined is None or m.half_spread is None or not m.combined.is_negative:
             return ""
         if m.last_say is None or m.after_it is None or m.last_say.mean <= 0 or not m.after_it.is_negative:
             return ""

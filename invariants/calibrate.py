@@ -134,7 +134,7 @@ def calibration_of(
     from invariants.calibration.depth import depth_of
     from invariants.calibration.lives import grid_of, lives_of, sheet_of
     from invariants.readers.tables import frame_from_bytes
-    from invariants.readers.tape import read_tape
+    from invariants.readers.tape import check_above_zero, read_tape
     from simcore import Instrument, Rules
 
     if files.orders is None:
@@ -150,6 +150,8 @@ def calibration_of(
     grid = Instrument(min(grid.tick_size, theirs.tick_size), min(grid.lot_size, theirs.lot_size))
     if grid != theirs:
         tape = read_tape(files.tape, quotes=files.quotes or None, instrument=grid)
+    check_above_zero(tape.trades, grid, tape.tables.get("tape", ""))
+    check_above_zero(tape.tops, grid, tape.tables.get("quotes", ""))
     inputs, depth = {orders.name: orders.sha256, **tape.inputs}, None
     if files.events is not None:
         blob = _blob(files.events)

@@ -11,13 +11,16 @@ import errno
 import gc
 import io
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from invariants.compare import Comparison
     from simcore import Instrument
 
-_INTERRUPTED = 130
+_INTERRUPTED, _TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 _LONGEST_LINE = 10_000
 _SELDOM = (50_000, 10, 10)
 """When to look for garbage (Python: 700, 10, 10): a run is some hundred thousand small objects, none in a cycle."""
@@ -54,10 +57,14 @@ class _Court(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         gc.set_threshold(*_SELDOM)
         try:
-            return super().invoke(ctx)
+            with _unwound():
+                return super().invoke(ctx)
         except InputError as error:
             complain(f"fillproof: {error}")
             ctx.exit(2)
+        except _Terminated:
+            complain("terminated")
+            ctx.exit(_TERMINATED)
         except KeyboardInterrupt:
             complain("interrupted")
             ctx.exit(_INTERRUPTED)
@@ -75,6 +82,27 @@ class _Court(click.Group):
                     f"{traceback.format_exc()}fillproof: this is a bug in fillproof; nothing was judged", err=True
                 )
             ctx.exit(3)
+
+
+class _Terminated(KeyboardInterrupt):
+    """A supervisor wants the command to end, where a person would press Ctrl-C."""
+
+
+@contextmanager
+def _unwound() -> Iterator[None]:
+    """SIGTERM unwinds what is being done, so that the processes that it started and its files end with it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise _Terminated
 
 
 def _open_streams() -> None:

@@ -48,6 +48,8 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--reader", help="Which reader takes the path [default: by its contents]."),
         click.option("--tape", help="The tape, where the run has none."),
         click.option("--rules", help="Rules file or preset that the run declares, instead of its own."),
+        click.option("--strategy", metavar="NAME", help="Of several in a result of freqtrade."),
+        click.option("--pair", metavar="NAME", help="The same."),
         click.option(
             "--map",
             "maps",
@@ -69,12 +71,16 @@ class Source:
     reader: str | None = None
     tape: str | None = None
     rules: str | None = None
+    strategy: str | None = None
+    pair: str | None = None
     maps: tuple[str, ...] = ()
     save_map: Path | None = None
 
     def __post_init__(self) -> None:
         if self.maps and self.reader is not None:
             raise click.UsageError("--map names the columns of a table that no reader knows; --reader names a reader")
+        if self.maps and (self.strategy, self.pair) != (None, None):
+            raise click.UsageError("--map reads one table; --strategy and --pair name one of several in a result")
         if self.save_map is not None and not self.maps:
             raise click.UsageError("--save-map keeps what --map says; there is no --map")
 
@@ -103,7 +109,8 @@ class Source:
         from invariants.readers import read_run
 
         if not self.maps:
-            return read_run(path, reader=self.reader, rules=self.rules, tape=self.tape)
+            one = {"strategy": self.strategy, "pair": self.pair}
+            return read_run(path, reader=self.reader, rules=self.rules, tape=self.tape, **one)
         from invariants.readers.mapping import read_mapped, write_map
 
         run = read_mapped(path, columns=list(self.maps), rules=self.rules, tape=self.tape)
@@ -123,7 +130,11 @@ class Source:
         """Whether the path is a bundle that is read as it stands. Raises ``InputError``."""
         from invariants.readers.bundle import is_bundle
 
-        as_it_stands = not self.maps and self.tape is None and self.reader in (None, "auto", "bundle")
+        as_it_stands = (self.maps, self.tape, self.strategy, self.pair) == ((), None, None, None) and self.reader in (
+            None,
+            "auto",
+            "bundle",
+        )
         return as_it_stands and ("://" in path or is_bundle(Path(path)))
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Container, Iterator, Mapping
+from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,10 +112,23 @@ def _run(simulator: str, options: Mapping[str, Any]) -> tuple[int, bytes | None]
     """Run the suite: pytest's exit code, and the suite's JSON (None where it wrote none)."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "verify.json"
-        done = subprocess.run(  # noqa: S603 - this interpreter and our own suite
-            _pytest(simulator, path, options), env=_clean_environment(), check=False
-        )
-        return done.returncode, path.read_bytes() if path.is_file() else None
+        argv = _pytest(simulator, path, options)
+        with subprocess.Popen(argv, env=_clean_environment()) as suite:  # noqa: S603 - this interpreter, our own suite
+            try:
+                code = suite.wait()
+            except KeyboardInterrupt:
+                _end(suite)
+                raise
+        return code, path.read_bytes() if path.is_file() else None
+
+
+def _end(suite: subprocess.Popen[bytes]) -> None:
+    """End pytest, which ends its workers: a terminal has told it as well (so 0, no signal), a supervisor has not."""
+    for number, seconds in ((0, 1), (signal.SIGINT, 12), (signal.SIGKILL, None)):
+        suite.send_signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            suite.wait(seconds)
+            return
 
 
 def _pytest(simulator: str, json_path: Path, options: Mapping[str, Any]) -> list[str]:

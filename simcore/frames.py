@@ -274,18 +274,26 @@ def run_from_frames(
 
 
 def _check_ids(our_fills: Fills, our_orders: Orders, file: str) -> None:
-    """Integers in one table and their texts in the other are a slip of the tables, not of the simulator."""
+    """Integers in one table and their texts in the other are a slip of the tables, not of the simulator.
+
+    So is ``7.0``, as pandas writes the 7 of a column in which something was missing.
+    """
     if our_fills.order_id.dtype == our_orders.order_id.dtype == np.int64:
         return  # nothing is listed of the longest runs
     named, known = our_fills.order_id.tolist(), our_orders.order_id.tolist()
     kinds = [set(map(type, names)) for names in (named, known)]
     if kinds[0] == kinds[1] or not all(len(kind) == 1 for kind in kinds):
         return
-    texts = {str(name): name for name in known}
+    numbers = {_number(name): name for name in known}
     for name, row in zip(named, our_fills.row.tolist(), strict=True):
-        if str(name) in texts:
-            wanted = f"the id as the orders have it: {texts[str(name)]!r}"
+        if _number(name) in numbers:
+            wanted = f"the id as the orders have it: {numbers[_number(name)]!r}"
             raise InputError(file=file, row=row, field="order_id", got=name, wanted=wanted)
+
+
+def _number(name: int | str) -> str:
+    whole, point, part = str(name).partition(".")
+    return whole if point and part and not part.strip("0") else str(name)
 
 
 _COLUMNS = {

@@ -162,6 +162,15 @@ def test_an_older_bundle_is_replaced(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["run"]
 
 
+def test_tables_without_a_head_are_no_bundle_of_ours(tmp_path: Path) -> None:
+    """A folder with a recorded tape was taken for an older bundle: the tape, and quotes beside it, were gone."""
+    (tmp_path / "tape.csv").write_text("ns,price,size,aggressor\n")
+    (tmp_path / "quotes.csv").write_text("ns,bid,bid_size,ask,ask_size\n")
+    with pytest.raises(InputError, match=r"got 'quotes\.csv', wanted a new folder"):
+        write_bundle(small_run(), tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["quotes.csv", "tape.csv"]
+
+
 def test_foreign_folders_are_never_touched(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").write_text("mine", encoding="utf-8")

@@ -19,7 +19,7 @@ from invariants.calibrate import Files, calibrate, calibration_of
 from invariants.calibration import Calibration, FrontOfQueue, calibration_text, front_of_queue
 from invariants.calibration.answers import GRID, Answer, cells_of, limited, queued, under, whole
 from invariants.calibration.calibrating import MARKETABLE, UNPRINTED, UNTOLD
-from invariants.calibration.depth import Place
+from invariants.calibration.depth import Place, depth_of
 from invariants.calibration.lives import (
     CHANGED,
     CONTRADICTORY,
@@ -202,6 +202,19 @@ def test_within_the_tolerance_is_right(folder: Path) -> None:
         assert scores(answer)["at, whole"].early == early
 
 
+def test_a_fill_by_a_trade_beyond_its_limit_is_no_hole_in_the_feed(tmp_path: Path) -> None:
+    """A venue that fills what is traded through: all its fills were set aside, and `through` filled nothing."""
+    table = orders_table().loc[lambda t: t["order_id"].isin(["A", "F", "B"])]
+    trades = pd.DataFrame([(ns("10"), "99", "5"), (ns("60"), "106", "1")], columns=["ns", "price", "size"])
+    table.to_csv(tmp_path / "orders.csv", index=False)
+    trades.to_csv(tmp_path / "trades.csv", index=False)
+    found = calibration_of(Files(orders=str(tmp_path / "orders.csv"), tape=(str(tmp_path / "trades.csv"),)))
+    assert isinstance(found, Calibration)
+    assert (found.judged, found.aside) == (3, {})
+    through = scores(found)["through, trade or shared"]
+    assert (through.filled, through.right, through.phantom) == (2, 2, 1), "B stood behind A"
+
+
 def test_without_order_events_the_tops_tell_who_took_and_without_both_nobody(folder: Path) -> None:
     orders, tape, quotes = (str(folder / f"{name}.csv") for name in ("orders", "trades", "quotes"))
     by_tops = calibration_of(Files(orders=orders, tape=(tape,), quotes=(quotes,)))
@@ -277,6 +290,37 @@ def test_events_that_go_back_in_time_or_say_unknown_words_are_refused(folder: Pa
         error = fillproof(folder / "orders.csv", *words).exception
         assert isinstance(error, InputError)
         assert error.field == field
+
+
+@pytest.mark.parametrize("with_quotes", [True, False])
+@pytest.mark.parametrize(
+    ("table", "field", "value"),
+    [("trades", "price", "0"), ("trades", "price", "-5"), ("trades", "size", "0"), ("quotes", "bid_size", "-1")],
+)
+def test_a_tape_with_a_price_or_size_that_is_none_is_refused_with_its_file(
+    folder: Path, tmp_path: Path, table: str, field: str, value: str, with_quotes: bool
+) -> None:
+    """A trade at a price below zero crossed every order to buy; with tops of book it was refused without its file."""
+    if table == "quotes" and not with_quotes:
+        return
+    wrong = pd.read_csv(folder / f"{table}.csv", dtype=str)
+    wrong.loc[2, field] = value
+    wrong.to_csv(tmp_path / f"{table}.csv", index=False)
+    place = {name: tmp_path if name == table else folder for name in ("trades", "quotes")}
+    words: list[object] = [folder / "orders.csv", "--tape", place["trades"] / "trades.csv"]
+    words += ["--quotes", place["quotes"] / "quotes.csv"] if with_quotes else []
+    with pytest.raises(InputError) as caught:
+        CliRunner().invoke(calibrate, [str(word) for word in words], catch_exceptions=False)
+    error = caught.value
+    assert (error.file, error.row, error.field, error.got) == (str(tmp_path / f"{table}.csv"), 3, field, value)
+
+
+@pytest.mark.parametrize(("field", "value"), [("price", "0"), ("price", "-7"), ("remaining", "-5")])
+def test_an_order_event_of_no_price_or_size_is_counted_and_not_used(field: str, value: str) -> None:
+    events = events_table()
+    events.loc[3, field] = int(value)
+    found = depth_of(events, Instrument(), "events")
+    assert (found.rows, found.unusable) == (len(events), 1)
 
 
 def test_a_folder_of_two_tables_of_orders_is_refused(tmp_path: Path) -> None:

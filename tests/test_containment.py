@@ -7,6 +7,7 @@ import pty
 import resource
 import select
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -105,6 +106,13 @@ def hostile(folder: Path, body: str, limits: Limits = LIMITS) -> Simulator:
     path = folder / "theirs.py"
     path.write_text(f"import os, signal, subprocess, sys, time\nsys.stdin.readline()\n{body}\n")
     return load_simulator("cmd:" + shlex.join([sys.executable, str(path)]), limits=limits)
+
+
+def wait_for(happened: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
 
 
 def left_behind(folder: Path) -> list[str]:
@@ -208,3 +216,28 @@ def test_nothing_reaches_the_terminal_of_the_suite(
     os.close(terminal)
     record_property("garbage", shown.count(b"GARBAGE"))
     assert shown == b"SimulatorCrashed it exited with code 3\r\n"
+
+
+@pytest.mark.parametrize(("number", "said"), [(signal.SIGTERM, b"terminated\n"), (signal.SIGINT, b"interrupted\n")])
+def test_verify_ends_with_all_that_it_started(tmp_path: Path, number: signal.Signals, said: bytes) -> None:
+    """The process alone is told, as by a supervisor: pytest, its workers and the program end as well."""
+    asked, mark = tmp_path / "asked", offspring.new_mark()
+    program = tmp_path / "theirs.py"
+    program.write_text(f"import sys, time\nfor _ in sys.stdin: open({str(asked)!r}, 'w'), time.sleep(9)\n")
+    words = ["verify", f"cmd:{shlex.join([sys.executable, str(program)])}", "-n", "1"]
+    # where the suite runs in the background of a shell, SIGINT is ignored, by its children too
+    start = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"from invariants.cli import main; main({words!r})"
+    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    env = {**os.environ, offspring.MARK: mark}
+    with subprocess.Popen([sys.executable, "-c", start], cwd=tmp_path, env=env, **pipes) as verifying:
+        try:
+            wait_for(asked.exists)
+            verifying.send_signal(number)
+            assert verifying.communicate(timeout=60)[1] == said
+        finally:
+            verifying.kill()
+    assert verifying.returncode == 128 + number
+    wait_for(lambda: not offspring.living(mark))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ from invariants.readers.bundle import write_bundle
 from invariants.simulate import logged_run
 from invariants.tapes import any_rules, scenarios
 from simcore import InputError, Instrument, Rules, Run, simulate
+from simcore.run import Tops, objects
 
 main.add_command(command)
 NS = 1e-9
@@ -250,6 +251,19 @@ def test_bracket_is_in_order_and_reproduces_the_run() -> None:
     assert fills["as recorded"] == fills["at"] >= fills["queue-aware"] >= fills["through"]
 
 
+def test_a_top_of_book_at_the_first_instant_of_all_is_seen() -> None:
+    """Time zero is a time: it was taken for a size of none, and the queue had no book."""
+    run = table("""
+        0     top     -  -    100/103  5/5
+        1100  submit  B  BUY  101      2
+        1200  trade   -  -    101      2  SELL
+        1200  fill    B  BUY  101      2
+    """)
+    found = diagnose(run).bracket
+    assert found is not None
+    assert {row.name: row.fills for row in found.rows}["queue-aware"] == 1
+
+
 def logged(run: Run) -> Run:
     """The run filled anew by the reference under its rules."""
     from invariants.diagnosis.bracket import _actions, tape_of
@@ -440,6 +454,73 @@ def test_unknown_laws_leave_it_undecided_and_say_where_it_leans() -> None:
     found = diagnose(run, bracket=False)
     assert (found.verdict, found.conclusion.leans) == ("undecided", "A")
     assert "undeclared" in found.conclusion.reason
+
+
+@pytest.mark.parametrize("kind", ["A", "C stale", "C throttle", "C refire"])
+def test_what_the_fills_lose_is_said_and_that_trading_made_money_all_the_same(kind: str) -> None:
+    """The fills lose as planted, and the inventory earns more than that."""
+    found = diagnose(at_last_mid(planted(kind, 2), gain=1), bracket=False)
+    assert found.pnl is not None
+    assert (found.pnl.of_fills < 0, found.pnl.trading > 0) == (True, True)
+    assert found.verdict == kind[0]
+    assert "; all the same, trading made +" in found.conclusion.reason
+
+
+def test_a_pattern_of_fills_claims_no_more_than_the_fills_lost() -> None:
+    run = planted("C stale", 2)
+    assert "the inventory's" not in diagnose(run, bracket=False).conclusion.reason
+    found = diagnose(at_last_mid(run, gain=-1), bracket=False)
+    assert (found.verdict, found.conclusion.cause) == ("C", "stale quotes")
+    assert "of what trading did; the inventory made -" in found.conclusion.reason
+
+
+@pytest.mark.parametrize(("kind", "seed"), [("C stale", 2), ("C stale", 4), ("C throttle", 6), ("C throttle", 22)])
+def test_too_few_other_fills_do_not_acquit_those_that_carry_the_loss(kind: str, seed: int) -> None:
+    """Without tops of book old quotes are nearly all fills; the few others lose next to nothing, by chance or not."""
+    run = planted(kind, seed)
+    run = replace(run, tops=Tops(*(getattr(run.tops, f.name)[:0] for f in fields(Tops))))
+    found = diagnose(run, bracket=False)
+    assert (found.verdict, found.conclusion.cause) == ("undecided", "mixed")
+    assert "too few to compare" in found.conclusion.reason
+
+
+@pytest.mark.parametrize("kind", ["none", "A"])
+def test_fees_are_not_taken_for_the_inventory_s_loss(kind: str) -> None:
+    """They are many times what the fills and the inventory made."""
+    run = planted(kind, 2)
+    silent, rules = objects([None] * len(run.fills)), replace(run.rules, fee_rate=Decimal("0.1"))
+    run = replace(run, fills=replace(run.fills, fee=silent), rules=rules, reported={})
+    found = diagnose(run, bracket=False)
+    assert found.pnl is not None
+    assert found.pnl.fees > 20 * max(abs(found.pnl.of_fills), abs(found.pnl.inventory))
+    assert (found.verdict, found.conclusion.cause) == ("undecided", "mostly fees")
+    assert "fees made -" in found.conclusion.reason
+
+
+def at_last_mid(run: Run, gain: int) -> Run:
+    """The run with one top of book more, at which the position that it holds gains (or loses) a lot."""
+    position = int((run.fills.side * run.fills.size_lots).sum())
+    assert position, "the run ends flat: another seed"
+    move, tops = gain * int(np.sign(position)) * 80_000, run.tops
+    more = {"ns": 1_000 * SECOND, "bid_ticks": move, "ask_ticks": move, "row": 1}
+    columns = {f.name: getattr(tops, f.name) for f in fields(tops)}
+    return replace(run, tops=Tops(**{n: np.append(c, c[-1] + more.get(n, 0)) for n, c in columns.items()}))
+
+
+def test_no_stay_at_the_cap_is_longer_than_the_tape() -> None:
+    """A fill after the last event of the tape (a law's matter) held the cap for a time below zero."""
+    run = table(
+        """
+        1000  top     -  -    100/103  5/5
+        1100  submit  B  BUY  100      2
+        1200  trade   -  -    100      3  SELL
+        9000  fill    B  BUY  100      2
+        """,
+        position_cap_lots=2,
+    )
+    found = diagnose(run, bracket=False).at_cap
+    assert found is not None
+    assert (found.of_fills, found.of_time, found.longest_ns) == (1.0, 0.0, 0)
 
 
 def test_no_tape_is_no_mid() -> None:

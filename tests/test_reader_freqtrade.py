@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from invariants import audit
+from invariants.cli import main
+from invariants.readers import read_run
 from invariants.readers.freqtrade import LARGEST_RATIO, is_freqtrade, read_freqtrade
 from simcore import InputError, Rules
 from simcore.frames import UNJUDGED
@@ -272,6 +275,26 @@ def test_several_strategies_and_pairs_must_be_named(tmp_path: Path) -> None:
     assert run.fills.row.tolist() == [2, 2]
     assert "cash" not in run.reported
     assert len(read_freqtrade(path, strategy="Other").fills) == 0
+
+
+def test_one_of_several_is_named_on_the_command_line(tmp_path: Path) -> None:
+    content = result()
+    content["strategy"]["MM"]["trades"][1]["pair"] = "BTC/JPY"
+    path = as_json(tmp_path, content)
+    told = CliRunner().invoke(main, ["audit", str(path), "--pair", "BTC/JPY"])
+    assert told.exit_code == 0, told.output
+    assert read_run(path, pair="BTC/JPY").read == {"trades": 1, "fills": 2}
+    refused = CliRunner().invoke(main, ["audit", str(path), "--pair", "BTC/JPY", "--strategy", "Nobody"])
+    assert refused.exit_code == 2
+    assert "strategy: got 'MM', wanted Nobody" in refused.output
+
+
+def test_what_is_of_one_market_has_no_several(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('format = "fillproof-run/1"\n[reported]\nfills = 1\n')
+    with pytest.raises(InputError, match="pair: got 'ETH/JPY', wanted none: a bundle run is of one pair"):
+        read_run(tmp_path, pair="ETH/JPY")
+    told = CliRunner().invoke(main, ["audit", str(tmp_path), "--pair", "ETH/JPY"])
+    assert told.exit_code == 2
 
 
 def _link(name: str) -> zipfile.ZipInfo:

@@ -392,3 +392,38 @@ def test_orders_from_csv_and_fills_from_parquet_name_each_other(tmp_path: Path) 
     orders.write_text("order_id,side,price,size,submit_ns\n7,buy,1,1,1767571199000000000\n")
     run = read_mapped(tmp_path / "fills.parquet", columns=[f"orders={orders}"])
     assert run.fills.order.tolist() == [0]
+
+
+def test_times_that_were_cut_lie_somewhere_in_their_seconds(tmp_path: Path) -> None:
+    """The trade came 0.4 s into the second that the fill's time was cut to."""
+    (tmp_path / "fills.csv").write_text(f"ns,price,size,side\n{MS // 1000},100,1,buy\n")
+    tape = tmp_path / "tape.csv"
+    tape.write_text(f"ns,price,size,side\n{MS // 1000}400000000,99,1,SELL\n")
+    pairs = ("fills.time_unit=s", "rules.preset=origin")
+    cut = [*pairs, "fills.time_resolution=s"]
+    run = read_mapped(tmp_path / "fills.csv", columns=cut, tape=tape)
+    assert run.fills.ns_to.tolist() == [MS * 10**6 + 10**9 - 1]
+    assert not audit(run)["fills_have_trades"].findings
+    assert audit(read_mapped(tmp_path / "fills.csv", columns=pairs, tape=tape))["fills_have_trades"].findings
+
+
+@pytest.mark.parametrize(
+    ("table", "more", "says"),
+    [
+        (
+            "ns,price,size,side\n1767571200.5,100,1,buy\n",
+            [],
+            "row 1: ns: got 1767571200500000000, wanted a multiple of",
+        ),
+        ("ns,ns_to,price,size,side\n1767571200,1767571200,100,1,buy\n", [], "wanted none beside fills.time_resolution"),
+        ("ns,price,size,side\n", ["fills.time_resolution=m"], "wanted s or ms or us or ns"),
+        ("ns,price,size,side\n", ["tape=fills.csv", "tape.time_resolution=s"], "only the time of a fill has an end"),
+    ],
+)
+def test_a_resolution_that_the_times_have_not_is_refused(
+    tmp_path: Path, table: str, more: list[str], says: str
+) -> None:
+    (tmp_path / "fills.csv").write_text(table)
+    pairs = ["fills.time_unit=s", *(more or ["fills.time_resolution=s"])]
+    with pytest.raises(InputError, match=says):
+        read_mapped(tmp_path / "fills.csv", columns=pairs)

@@ -28,6 +28,7 @@ import pytest
 from benchmarks.long_run import write_long_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_containment import wait_for
 from test_split import QUIET, Split, splits
 
 from invariants.auditing import audit
@@ -39,7 +40,7 @@ from invariants.readers.bundle import read_bundle, write_bundle
 from invariants.report.as_json import report_bytes
 from invariants.report.page.windows import Windows
 from invariants.splitting.carrying import taken
-from invariants.streaming import NotInPiecesError, audit_streamed, auditing, files
+from invariants.streaming import NotInPiecesError, audit_streamed, auditing, files, ids
 from simcore import InputError, Rules, Run
 from simcore.run import ABSENT
 
@@ -202,20 +203,36 @@ def test_ids_of_two_kinds_are_judged_as_a_whole(tmp_path: Path, laws: Any) -> No
 
 
 @pytest.mark.parametrize("laws", [None, BY_FILLS], ids=["all laws", "one law"])
+def test_texts_with_one_hash_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, laws: Any) -> None:
+    monkeypatch.setattr(ids, "_hashes", lambda texts: np.zeros(len(texts), np.int64))
+    run = read_bundle(PARQUET)
+    fills = taken(replace(run.fills, order_id=np.array(["a", "b"], np.object_)), np.array([1]))
+    orders = taken(replace(run.orders, order_id=np.array(["a", "b"], np.object_)), np.array([0]))
+    write_bundle(replace(run, orders=orders, fills=replace(fills, order=np.array([-1]))), tmp_path / "run")
+    with pytest.raises(NotInPiecesError, match="like that of an order, and not the same"):
+        audit_streamed(tmp_path / "run", laws=laws)
+
+
+@pytest.mark.parametrize("laws", [None, BY_FILLS], ids=["all laws", "one law"])
+@pytest.mark.parametrize("texts", [["1", "2"], ["1.0", "2.0"]], ids=["texts", "as of floats"])
 @pytest.mark.parametrize("integers", ["orders", "fills"])
-def test_integers_here_and_their_texts_there_are_a_slip_of_the_tables(tmp_path: Path, integers: str, laws: Any) -> None:
+def test_integers_here_and_their_texts_there_are_a_slip_of_the_tables(
+    tmp_path: Path, integers: str, texts: list[str], laws: Any
+) -> None:
     """The simulator was accused of fills of no order."""
     folder = shutil.copytree(PARQUET, tmp_path / "run")
     for table in ("orders", "fills"):
         read = pq.read_table(folder / f"{table}.parquet")
         place = read.schema.get_field_index("order_id")
-        names: list[Any] = [1, 2] if table == integers else ["1", "2"]
+        names: list[Any] = [1, 2] if table == integers else texts
         pq.write_table(read.set_column(place, "order_id", pa.array(names)), folder / f"{table}.parquet")
     with pytest.raises(InputError) as refused:
         audit(read_bundle(folder))
     assert (refused.value.file, refused.value.row) == (str(folder / "fills.parquet"), 1)
-    assert str(refused.value).endswith(f"wanted the id as the orders have it: {1 if integers == 'orders' else '1'!r}")
-    with pytest.raises(NotInPiecesError, match="like that of an order, and not the same"):
+    assert str(refused.value).endswith(
+        f"wanted the id as the orders have it: {1 if integers == 'orders' else texts[0]!r}"
+    )
+    with pytest.raises(NotInPiecesError, match="of orders and of fills are integers and texts"):
         audit_streamed(folder, laws=laws)
 
 
@@ -434,7 +451,7 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
     served = _dask(
         "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)
     )
-    _wait_for(lambda: file.exists() and bool(file.read_bytes()))
+    wait_for(lambda: file.exists() and bool(file.read_bytes()))
     yield str(file)
     served.terminate()
     served.wait()
@@ -448,13 +465,6 @@ def _dask(what: str, *arguments: str) -> subprocess.Popen[bytes]:
 def _worker(scheduler: str, scratch: Path) -> subprocess.Popen[bytes]:
     more = ("--nthreads", "1", "--nworkers", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(scratch))
     return _dask("dask_worker", "--scheduler-file", scheduler, "--host", "127.0.0.1", *more)
-
-
-def _wait_for(happened: Any, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("where", [pytest.param("here", marks=pytest.mark.soak), "cluster"])
@@ -503,10 +513,26 @@ def test_workers_end_with_an_audit_that_is_killed_alone() -> None:
         "    with pool_of(2, None) as pool: list(pool.each(time.sleep, [(1e6,)] * 2))\n"
     )
     alone = subprocess.Popen([sys.executable, "-c", work], env={**os.environ, offspring.MARK: mark})
-    _wait_for(lambda: len(offspring.living(mark)) > 2)
+    wait_for(lambda: len(offspring.living(mark)) > 2)
     alone.kill()
     alone.wait()
-    _wait_for(lambda: not offspring.living(mark))
+    wait_for(lambda: not offspring.living(mark))
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_supervisor_ends_an_audit_and_nothing_is_left_of_it(days: Path, tmp_path: Path, workers: str) -> None:
+    """SIGTERM, to the process alone: its workers end, and what it had put aside is removed."""
+    mark = offspring.new_mark()
+    there = {**os.environ, offspring.MARK: mark, "TMPDIR": str(tmp_path)}
+    words = command(days, "--workers", workers)
+    with subprocess.Popen(words, env=there, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as audited:
+        wait_for(lambda: any(tmp_path.glob("fillproof-*")))
+        audited.terminate()
+        said = audited.communicate(timeout=60)
+    assert said == (b"", b"terminated\n")
+    assert audited.returncode == 128 + signal.SIGTERM
+    wait_for(lambda: not offspring.living(mark))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense", "http://127.0.0.1:1"])

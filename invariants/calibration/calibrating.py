@@ -104,18 +104,15 @@ def _touches(lives: Lives, tape: Tape, places: Sequence[Place | None] | None) ->
 
 
 def _printed(lives: Lives, tape: Tape, tolerance_ns: int) -> Mask:
-    """Orders with a trade at their limit where their first fill was."""
-    trades = tape.trades
-    prices, level = np.unique(trades.price_ticks, return_inverse=True)
-    by_level = np.lexsort((trades.ns, level))
-    starts = np.searchsorted(level[by_level], np.arange(len(prices) + 1))
-    ns = trades.ns[by_level]
+    """Orders with a trade at their limit, or through it, where their first fill was.
+
+    A sweep may be printed at its last price alone, and a venue may fill what is traded through.
+    """
+    trades, rows = tape.trades, np.flatnonzero(lives.filled)
     printed = np.zeros(len(lives), np.bool_)
-    at = np.searchsorted(prices, lives.price_ticks)
-    for row in np.flatnonzero(lives.filled & (at < len(prices))).tolist():
-        if prices[at[row]] != lives.price_ticks[row]:
-            continue
-        own = ns[starts[at[row]] : starts[at[row] + 1]]
-        place = np.searchsorted(own, lives.first_ns[row] - tolerance_ns)
-        printed[row] = place < len(own) and own[place] <= lives.first_ns[row] + tolerance_ns
+    first = np.searchsorted(trades.ns, lives.first_ns[rows] - tolerance_ns, "left")
+    last = np.searchsorted(trades.ns, lives.first_ns[rows] + tolerance_ns, "right")
+    for row, low, high in zip(rows.tolist(), first.tolist(), last.tolist(), strict=True):
+        beyond = lives.side[row] * (lives.price_ticks[row] - trades.price_ticks[low:high])
+        printed[row] = bool((beyond >= 0).any())
     return printed

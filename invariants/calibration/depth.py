@@ -120,7 +120,8 @@ def depth_of(frame: pd.DataFrame, instrument: Instrument, file: str) -> Depth:
         wanted = f"no earlier than the row before, {ns[at]}"
         raise InputError(file=file, row=int(at) + 2, field="ns", got=int(ns[at + 1]), wanted=wanted)
     columns = (ns, sheet.ids(), sheet.sides(), sheet.counts("price", tick), sheet.counts("remaining", lot))
-    bad, actions = set(sheet.bad), _actions(sheet)
+    impossible = np.flatnonzero((columns[3] <= 0) | (columns[4] < 0)).tolist()
+    bad, actions = {*sheet.bad, *impossible}, _actions(sheet)
     book = _Book()
     rows = zip(actions, *(column.tolist() for column in columns), strict=True)
     events = [row for at, row in enumerate(rows) if at not in bad]

@@ -132,12 +132,12 @@ def _executions(frame: pd.DataFrame, file: str) -> tuple[_Executions, dict[str, 
     sheet = Sheet(frame if time is None else frame.rename(columns={time: "ns"}), "executions", file)
     grid = Instrument(*(f"1e-{sheet.decimals(name)}" for name in ("price", "size")))  # type: ignore[arg-type]  # it converts text itself
     price = sheet.counts("price", Step.of(grid.tick_size, "tick_size"))
-    sheet.counts("size", Step.of(grid.lot_size, "lot_size"))
+    size = sheet.counts("size", Step.of(grid.lot_size, "lot_size"))
     taker = sheet.aggressors("side")
     check_one_symbol(frame, file)
     buyer, seller = _ids(sheet)
     maker = np.where(taker > 0, seller, buyer)
-    unread = np.zeros(len(frame), np.bool_)
+    unread = (price <= 0) | (size <= 0)
     unread[list(sheet.bad)] = True
     reasons = ((UNREADABLE, unread), (NO_TAKER, taker == 0), (NO_ID, maker == 0))
     keep, aside = np.ones(len(frame), np.bool_), {}

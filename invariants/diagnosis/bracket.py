@@ -154,7 +154,8 @@ def _trades(run: Run) -> Iterator[Trade]:
 def tape_of(run: Run) -> list[TapeEvent]:
     """Trades and tops of book by time, at one instant trades first."""
     columns = (run.tops.ns, run.tops.bid_ticks, run.tops.bid_lots, run.tops.ask_ticks, run.tops.ask_lots)
-    tops = [TopOfBook(*row) for row in zip(*(column.tolist() for column in columns), strict=True) if min(row) > 0]
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    tops = [TopOfBook(*row) for row in rows if min(row[1:]) > 0]
     return sorted([*_trades(run), *tops], key=lambda event: event.ns)
 
 

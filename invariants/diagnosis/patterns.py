@@ -3,7 +3,8 @@
 A pattern **explains** the loss when its fills carry at least three quarters of it, lose
 significantly, and significantly more than the other fills, and the others lose per unit at most
 half of what all do. It does **not matter** when its fills carry at most a quarter, or lose no
-more than the others. Anything between is **part** of it.
+more than the others; that they are too few to tell is no such sign where all but that fits. Anything
+between is **part** of it.
 """
 
 from __future__ import annotations
@@ -143,13 +144,14 @@ class _Court:
         if int((~chosen).sum()) < FEWEST_VALUES:
             return self._alone(p, chosen, carries)
         assert p.others is not None
-        if p.difference is not None and p.difference.high is not None and not p.difference.is_negative:
-            return DOES_NOT_MATTER, f"{carries}, but lose no more per unit than the others"
         mean = float(self.markout @ self.weights / self.weights.sum())
+        # both negative: the others lose less per unit than half of what all do
+        fits = p.share_of_loss >= MOST and p.others.mean >= HALF * mean
+        if not fits and p.difference is not None and p.difference.high is not None and not p.difference.is_negative:
+            return DOES_NOT_MATTER, f"{carries}, but lose no more per unit than the others"
         if p.difference is None or not p.difference.is_negative or not p.own.is_negative:
             return PART, f"{carries}; too few to compare"
-        # both negative: the others lose less per unit than half of what all do
-        if p.share_of_loss >= MOST and p.others.mean >= HALF * mean:
+        if fits:
             return EXPLAINS, f"{carries}; the others lose little or nothing"
         return PART, f"{carries}; the others lose, too"
 

@@ -47,7 +47,8 @@ def at_cap_of(run: Run, done: Executions, mids: Mids, horizon_ns: int) -> AtCap 
     mean_full = float(full[1:].mean()) if len(done) else 0.0
     exactly = float((np.abs(path[1:]) == cap).mean()) if len(done) else 0.0
     start_ns = int(mids.ns[0])
-    now = _stays(np.r_[start_ns, np.maximum(done.ns, start_ns), mids.end_ns], path, full)
+    # a fill may stand outside the tape: a law judges that, and no stay may last longer than the tape for it
+    now = _stays(np.r_[start_ns, np.clip(done.ns, start_ns, mids.end_ns), mids.end_ns], path, full)
     late_ns = np.minimum(done.ns_to, mids.end_ns - horizon_ns) + horizon_ns
     order = np.argsort(late_ns, kind="stable")
     late_path = rules.initial_position_lots + running_from_zero((done.side * done.size_lots)[order])

@@ -16,11 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from invariants.auditing import Report
 from invariants.diagnosis.markouts import Markout
-from invariants.diagnosis.patterns import DOES_NOT_MATTER, EXPLAINS, LITTLE, PART, UNKNOWN, Pattern
+from invariants.diagnosis.patterns import DOES_NOT_MATTER, EXPLAINS, LITTLE, MOST, PART, UNKNOWN, Pattern
 from invariants.diagnosis.pnl import Pnl
+from invariants.diagnosis.stuck import NAME as STUCK
 from invariants.diagnosis.words import Words, bps, doubled, percent, seconds
 from invariants.verdict import Verdict
 from simcore.run import Run
@@ -85,7 +87,7 @@ class _Case:
         if guilty:
             cause = " and ".join(p.name for p in guilty)
             evidence = (*self._pattern_lines(), *self._markout_lines(), *self._money_lines())
-            return Conclusion(C, cause, f"{cause}: {guilty[0].because}", evidence)
+            return Conclusion(C, cause, f"{cause}: {guilty[0].because}{self._the_rest(guilty[0])}", evidence)
         suspects = [p for p in self.patterns if p.answer in (PART, UNKNOWN)]
         evidence = (*self._markout_lines(), *self._money_lines(), *self._pattern_lines())
         adverse = self._adverse()
@@ -94,10 +96,11 @@ class _Case:
             return Conclusion(UNDECIDED, "mixed", f"{adverse}; but {told}", evidence, leans=A)
         if adverse and self._share_of_loss() < LITTLE:
             share = percent(self._share_of_loss())
-            reason = f"{adverse}; but that is {share} of what trading lost: the rest is the inventory's"
-            return Conclusion(UNDECIDED, "mostly inventory", reason, evidence)
+            cause = "mostly fees" if self.pnl.fees > self._by_inventory() else "mostly inventory"
+            reason = f"{adverse}; but that is {share} of what trading lost{self._elsewhere()}"
+            return Conclusion(UNDECIDED, cause, reason, evidence)
         if adverse:
-            return Conclusion(A, "adverse selection", adverse, evidence)
+            return Conclusion(A, "adverse selection", adverse + self._all_the_same(), evidence)
         before = "" if suspects else self._moved_before()
         if before:
             return Conclusion(UNDECIDED, "moved before the fill", before, evidence, leans=A)
@@ -106,6 +109,27 @@ class _Case:
     def _guilty(self) -> list[Pattern]:
         found = [p for p in self.patterns if p.answer == EXPLAINS]
         return sorted(found, key=lambda p: -(p.share_of_loss or 0.0))
+
+    def _the_rest(self, guilty: Pattern) -> str:
+        """A pattern of fills explains what the fills lost: said where that is little of what trading lost."""
+        share = self._share_of_loss()
+        if guilty.name == STUCK or share >= LITTLE:
+            return self._all_the_same()
+        return f"; all fills lost {percent(max(share, 0.0))} of what trading did{self._elsewhere()}"
+
+    def _all_the_same(self) -> str:
+        """Fills can lose by the horizon while the position that they leave earns more than that."""
+        return f"; all the same, trading made {self.words.money(self.pnl.trading)}" if self.pnl.trading > 0 else ""
+
+    def _by_inventory(self) -> Decimal:
+        """What the position of the fills lost beyond the horizon; below zero where it gained."""
+        return -doubled(self.pnl.inventory_of_fills)
+
+    def _elsewhere(self) -> str:
+        """Where else money was lost, the most first; empty where nowhere."""
+        parts = sorted(((self._by_inventory(), "the inventory"), (self.pnl.fees, "fees")), reverse=True)
+        told = " and ".join(f"{name} made {self.words.money(-lost)}" for lost, name in parts if lost > 0)
+        return f"; {told}" if told else ""
 
     def _adverse(self) -> str:
         """Why this is adverse selection; empty where it is not."""
@@ -148,14 +172,17 @@ class _Case:
             told = f"{m.combined.count:,} fills are too few, or too close together, for an interval"
             return ("no loss" if self.pnl.total >= 0 else "too few fills"), told
         told = f"the markout after {seconds(m.horizon_ns)} is {w.estimate(m.combined)} per unit"
+        if self.pnl.trading >= 0 > self.pnl.total:
+            return "no loss by trading", f"{told}; the initial position alone lost more than the whole run"
+        if self.pnl.trading >= 0:
+            return "no loss", f"nothing was lost: trading made {w.money(self.pnl.trading)}; {told}"
+        if self.pnl.total >= 0 and not m.combined.is_negative:
+            return "no loss", f"nothing was lost; {told}"
         if m.combined.is_negative:
             given = f"the quotes were {w.estimate(m.last_say)} from the mid when they could last be moved"
             return "loss at the fill", f"{told}, but the drift is {w.estimate(m.drift)}, and {given}"
-        if self.pnl.total >= 0:
-            return "no loss", f"nothing was lost; {told}"
-        if self.pnl.trading >= 0:
-            return "no loss by trading", f"{told}; the initial position alone lost more than the whole run"
-        return "within noise", f"{told}: the fills do not lose, or not enough to tell; the rest is the inventory's"
+        cause = "mostly fees" if float(self.pnl.fees) >= MOST * float(-self.pnl.trading) else "within noise"
+        return cause, f"{told}: the fills do not lose, or not enough to tell{self._elsewhere()}"
 
     def _markout_lines(self) -> Iterator[str]:
         m, w = self.markout, self.words

@@ -7,10 +7,10 @@ the order had left, what it got, and at which position it was looked at.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -191,34 +191,38 @@ def crossings_in(run: Run, window: Window) -> Crossings:
     by_group = np.lexsort((trade, order, key))
     order, trade, sure, key = order[by_group], trade[by_group], sure[by_group], key[by_group]
     first = starts(key, order)
-    cell_order, cell_trade, cell_key = order[first], trade[first], key[first]
-    volume = _per_cell(np.add, np.where(sure, run.trades.size_lots[trade], 0), first)
-    largest = _per_cell(np.maximum, np.where(sure, run.trades.size_lots[trade], 0), first)
-    cell_sure = _per_cell(np.logical_or, sure, first).astype(np.bool_)
+    volumes = np.where(sure, run.trades.size_lots[trade], 0)
     beyond = run.orders.side[order] * (run.orders.price_ticks[order] - run.trades.price_ticks[trade]) > 0
-    through = _per_cell(np.logical_or, beyond & sure, first).astype(np.bool_)
-    alone = exact[cell_trade] | _single(cell_key, key, trade)
-    ranked = _by_priority(run, cell_order, cell_trade, cell_key)
-    cell_order, cell_trade, cell_key = cell_order[ranked], cell_trade[ranked], cell_key[ranked]
-    volume, largest, cell_sure, alone = volume[ranked], largest[ranked], cell_sure[ranked], alone[ranked]
-    leaves, got = _leaves_and_got(run, cell_order, cell_key, fill_key)
-    cells = _judged(run, cell_order, cell_trade, cell_key, alone, cell_sure, leaves, got, volume, largest, fill_key)
-    return replace(cells, through=through[ranked])
+    cells = _Cells(
+        order[first],
+        trade[first],
+        key[first],
+        exact[trade[first]] | _single(key[first], key, trade),
+        _per_cell(np.logical_or, sure, first).astype(np.bool_),
+        _per_cell(np.logical_or, beyond & sure, first).astype(np.bool_),
+        _per_cell(np.add, volumes, first),
+        _per_cell(np.maximum, volumes, first),
+    )
+    ranked = _by_priority(run, cells.order, cells.trade, cells.key)
+    return _judged(run, _Cells._make(column[ranked] for column in cells), fill_key)
 
 
-def _judged(
-    run: Run,
-    order: Ints,
-    trade: Ints,
-    key: Ints,
-    alone: Mask,
-    sure: Mask,
-    leaves: Ints,
-    got: Ints,
-    volume: Ints,
-    largest: Ints,
-    fill_key: Ints,
-) -> Crossings:
+class _Cells(NamedTuple):
+    """An order and an instant in which trades crossed it, by column: the first of these, and all of them together."""
+
+    order: Ints
+    trade: Ints
+    key: Ints
+    alone: Mask
+    sure: Mask
+    through: Mask
+    volume: Ints
+    largest: Ints
+
+
+def _judged(run: Run, cells: _Cells, fill_key: Ints) -> Crossings:
+    order, trade, key, alone, sure, through, volume, largest = cells
+    leaves, got = _leaves_and_got(run, order, key, fill_key)
     rules = run.rules
     side = run.orders.side[order]
     start = starts(key)
@@ -256,7 +260,7 @@ def _judged(
     rank = np.arange(len(key)) - start[group]
     return Crossings(
         order, trade, group, rank, rivals, alone, sure, leaves, got, due, volume_open,
-        position, allowed, blocked, gone, perhaps, blurred, np.zeros(len(key), dtype=np.bool_),
+        position, allowed, blocked, gone, perhaps, blurred, through,
     )  # fmt: skip
 
 

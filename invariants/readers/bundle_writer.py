@@ -78,7 +78,9 @@ def _check_target(target: Path) -> None:
     if not target.is_dir():
         raise InputError(file=str(target), field="folder", got="a file", wanted="a new folder, or an older bundle")
     mine = {"run.toml", *(f"{table}{suffix}" for table in TABLES for suffix in SUFFIXES)}
-    foreign = sorted(file.name for file in target.iterdir() if file.name not in mine)
+    names = sorted(file.name for file in target.iterdir())
+    # tables without a head are no bundle of ours: somebody's tape, perhaps the very one that was read
+    foreign = [name for name in names if name not in mine or "run.toml" not in names]
     if foreign:
         wanted = "a new folder, or one with nothing but an older bundle in it"
         raise InputError(file=str(target), field="folder", got=foreign[0], wanted=wanted)

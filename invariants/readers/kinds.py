@@ -22,11 +22,12 @@ from simcore import InputError, Run
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A kind of output: its name, whether a path is of this kind, and how to read it."""
+    """A kind of output: its name, whether a path is of this kind, how to read it, and of what it may hold several."""
 
     name: str
     recognises: Callable[[Path], bool]
     read: Callable[..., Run]
+    several: tuple[str, ...] = ()
 
 
 READERS = (
@@ -38,7 +39,7 @@ READERS = (
     Reader("backtrader", is_backtrader, read_backtrader),
     Reader("zipline", is_zipline, read_zipline),
     Reader("vectorbt", is_vectorbt, read_vectorbt),
-    Reader("freqtrade", is_freqtrade, read_freqtrade),
+    Reader("freqtrade", is_freqtrade, read_freqtrade, ("strategy", "pair")),
     Reader("backtesting.py", is_backtestingpy, read_backtestingpy),
     Reader("markers", are_markers, read_markers),
 )

@@ -14,6 +14,7 @@ A map is a small TOML, or a folder with one called ``fillproof-map.toml``::
     [fills]                         # and orders, positions, tape, quotes
     file = "executions.csv"         # beside the map
     time_unit = "ms"                # of whole and decimal numbers: s, ms, us or ns
+    time_resolution = "s"           # of fills whose times were cut to it: they lie somewhere in [ns, ns + 1 s)
     size_unit = "0.001"             # their size 1 is this much of ours; price_unit the same
     delimiter = ";"                 # of CSV, default ","; also "|", and "tab"
     decimal = ","                   # of numbers in CSV, default "."; a sign between thousands is refused
@@ -52,6 +53,21 @@ import numpy as np
 import tomli_w
 
 from invariants.readers import clock
+from invariants.readers.mapping_plan import (
+    COLUMNS,
+    FORMAT,
+    NUMBERS,
+    OPTIONS,
+    PARTS,
+    PRICES,
+    SIZES,
+    TIMES,
+    WORDS,
+    Map,
+    Plan,
+    checked,
+    wrong,
+)
 from invariants.readers.sources import Sources, bytes_of
 from invariants.readers.tables import frame_from_bytes
 from invariants.readers.tape import EARLIEST_NS, Tape, check_one_symbol, read_tape, with_tape
@@ -61,32 +77,9 @@ from simcore.cells import Cells, cells_of
 from simcore.frames import Sheet, run_from_frames
 from simcore.grid import number_of
 from simcore.rules import DIALS, read_toml
-from simcore.units import INT64_MAX, decimal_of
+from simcore.units import INT64_MAX
 
-FORMAT = "fillproof-map/1"
 NAME = "fillproof-map.toml"
-SECTIONS = ("instrument", "rules", "provenance")
-UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
-DELIMITERS = {",": ",", ";": ";", "|": "|", "\t": "\t", "tab": "\t"}
-DECIMALS = {".": ".", ",": ","}
-OPTIONS = ("file", "time_unit", "size_unit", "price_unit", "delimiter", "decimal")
-PARTS = ("columns", "constants", "words")
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "fills": ("ns", "side", "price", "size", "order_id", "ns_to", "trade_seq", "fee", "signed_size"),
-    "orders": (
-        "order_id", "side", "price", "size", "submit_ns", "live_ns", "cancel_ns", "end_ns", "end", "signed_size",
-    ),
-    "positions": ("ns", "position"),
-    "tape": ("ns", "price", "size", "aggressor", "seq"),
-    "quotes": ("ns", "bid", "bid_size", "ask", "ask_size"),
-}  # fmt: skip
-"""The columns of each table."""
-
-TIMES = ("ns", "ns_to", "submit_ns", "live_ns", "cancel_ns", "end_ns")
-PRICES = ("price", "bid", "ask")
-SIZES = ("size", "signed_size", "position", "bid_size", "ask_size")
-NUMBERS = (*TIMES, *PRICES, *SIZES, "fee")
-WORDS = ("side", "aggressor", "end")
 LARGEST_BYTES = 2**20
 
 
@@ -107,7 +100,7 @@ def read_map(path: str | Path, *, rules: Rules | str | Path | None = None, tape:
     values = read_toml(file)
     if values.get("format") != FORMAT:
         raise InputError(file=str(file), field="format", got=values.get("format"), wanted=repr(FORMAT))
-    return _read(_checked(values, str(file)), file.parent, rules, tape)
+    return _read(checked(values, str(file)), file.parent, rules, tape)
 
 
 def read_mapped(
@@ -118,14 +111,14 @@ def read_mapped(
     tape: Tape | Sources | None = None,
 ) -> Run:
     """The run in the table of fills ``path``, with the pairs of a command line. Raises ``InputError``."""
-    return _read(_checked(_of_pairs(path, columns), "--map"), Path(), rules, tape)
+    return _read(checked(_of_pairs(path, columns), "--map"), Path(), rules, tape)
 
 
 def write_map(path: str | Path, *, table: str | Path, columns: Sequence[str]) -> None:
     """Keep the pairs for the table of fills ``table`` as the map ``path``. Raises ``InputError``."""
     target = Path(path)
     values = _of_pairs(table, columns)
-    _checked(values, "--map")
+    checked(values, "--map")
     for name in COLUMNS:
         if name in values:
             values[name]["file"] = os.path.relpath(values[name]["file"], target.parent)
@@ -155,10 +148,10 @@ def _of_pairs(path: str | Path, pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not name or not equals or not value:
-            raise _wrong("--map", pair, "nothing", "OUR_NAME=THEIR NAME")
+            raise wrong("--map", pair, "nothing", "OUR_NAME=THEIR NAME")
         steps = _steps(name)
         if steps in seen:
-            raise _wrong("--map", name, "the name twice", "each name once")
+            raise wrong("--map", name, "the name twice", "each name once")
         seen.add(steps)
         # a rules file has whole numbers, and no other section of a map has any
         _put(values, steps, int(value) if steps[0] == "rules" and value.isdecimal() else value)
@@ -183,128 +176,8 @@ def _put(values: dict[str, Any], steps: Sequence[str], value: str | int) -> None
     for step in steps[:-1]:
         values = values.setdefault(step, {})
         if not isinstance(values, dict):
-            raise _wrong("--map", ".".join(steps), value, "a name that is not a value already")
+            raise wrong("--map", ".".join(steps), value, "a name that is not a value already")
     values[steps[-1]] = value
-
-
-def _wrong(file: str, field: str, got: Any, wanted: str) -> InputError:
-    return InputError(file=file, field=field, got=got, wanted=wanted)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How one table is read: where it is, and what its columns, numbers and words mean.
-
-    ``place`` names the map and the table in errors; ``time_unit`` is in nanoseconds, or None; ``delimiter``
-    is None where none was given.
-    """
-
-    place: str
-    table: str
-    file: str
-    columns: Mapping[str, str]
-    constants: Mapping[str, Any]
-    words: Mapping[str, str]
-    time_unit: int | None
-    size_unit: Decimal
-    price_unit: Decimal
-    delimiter: str | None
-    decimal: str
-
-
-@dataclass(frozen=True, slots=True)
-class Map:
-    """A map, checked: every name in it is known."""
-
-    file: str
-    name: str
-    instrument: Instrument | None
-    rules: dict[str, Any] | None
-    provenance: dict[str, str]
-    plans: Sequence[Plan]
-
-
-def _checked(values: Mapping[str, Any], file: str) -> Map:
-    known = ("format", "name", *SECTIONS, *COLUMNS)
-    for name, value in values.items():
-        if name not in known:
-            raise _wrong(file, name, value, f"one of {', '.join(known)}")
-        if name in (*SECTIONS, *COLUMNS) and not isinstance(value, dict):
-            raise _wrong(file, name, value, f"a table [{name}]")
-    if "fills" not in values:
-        raise _wrong(file, "fills", "nothing", "a table [fills]")
-    title = values.get("name", "")
-    if not isinstance(title, str):
-        raise _wrong(file, "name", title, "a text")
-    plans = [_plan(table, values[table], file) for table in COLUMNS if table in values]
-    return Map(
-        file,
-        title or Path(plans[0].file).name.partition(".")[0],
-        _instrument(values.get("instrument"), file),
-        values.get("rules"),
-        values.get("provenance", {}),
-        plans,
-    )
-
-
-def _instrument(given: dict[str, Any] | None, file: str) -> Instrument | None:
-    for name in given or ():
-        if name not in ("tick_size", "lot_size"):
-            raise _wrong(file, f"instrument.{name}", given, "tick_size or lot_size")
-    try:
-        return Instrument(**given) if given else None
-    except InputError as error:
-        raise _wrong(file, f"instrument.{error.field}", error.got, error.wanted) from None
-
-
-def _plan(table: str, given: dict[str, Any], file: str) -> Plan:
-    for name, value in given.items():
-        if name not in (*OPTIONS, *PARTS):
-            raise _wrong(file, f"{table}.{name}", value, f"one of {', '.join((*OPTIONS, *PARTS))}")
-    parts = {part: _texts(given.get(part, {}), f"{table}.{part}", file) for part in PARTS}
-    for part in ("columns", "constants"):
-        for name in parts[part]:
-            if name not in COLUMNS[table]:
-                wanted = f"one of {', '.join(COLUMNS[table])}"
-                raise _wrong(file, f"{table}.{part}.{name}", parts[part][name], wanted)
-    for name in parts["constants"]:
-        if name in parts["columns"]:
-            raise _wrong(file, f"{table}.constants.{name}", "a column and a constant", "one of them")
-    where = given.get("file")
-    if not isinstance(where, str) or not where or "\0" in where:
-        raise _wrong(file, f"{table}.file", where, "the name of a CSV or Parquet file")
-    ns = _choice(given, table, "time_unit", UNITS, file)
-    delimiter = _choice(given, table, "delimiter", DELIMITERS, file)
-    decimal = _choice(given, table, "decimal", DECIMALS, file) or "."
-    sizes, prices = (_unit(given, table, name, file) for name in ("size_unit", "price_unit"))
-    words = {name.strip().casefold(): word for name, word in parts["words"].items()}
-    columns, constants = parts["columns"], parts["constants"]
-    place = f"{file}: {table}"
-    return Plan(place, table, where, columns, constants, words, ns, sizes, prices, delimiter, decimal)
-
-
-def _choice(given: Mapping[str, Any], table: str, name: str, known: Mapping[str, Any], file: str) -> Any:
-    """What an option of few values means; None without it."""
-    value = given.get(name)
-    if value is not None and not (isinstance(value, str) and value in known):
-        raise _wrong(file, f"{table}.{name}", value, " or ".join(name for name in known if name.isprintable()))
-    return None if value is None else known[value]
-
-
-def _texts(given: Any, field: str, file: str) -> dict[str, str]:
-    if not isinstance(given, dict):
-        raise _wrong(file, field, given, f"a table [{field}]")
-    for name, value in given.items():
-        if not isinstance(value, str) and not (field.endswith("constants") and isinstance(value, int | Decimal)):
-            raise _wrong(file, f"{field}.{name}", value, "a text")
-    return given
-
-
-def _unit(given: Mapping[str, Any], table: str, name: str, file: str) -> Decimal:
-    unit = decimal_of(given.get(name, 1), field=f"{table}.{name}", file=file)
-    if unit <= 0:
-        raise _wrong(file, f"{table}.{name}", given[name], "a number > 0")
-    return unit
 
 
 def _read(plan: Map, folder: Path, rules: Rules | str | Path | None, tape: Tape | Sources | None) -> Run:
@@ -312,7 +185,7 @@ def _read(plan: Map, folder: Path, rules: Rules | str | Path | None, tape: Tape 
     blobs = {table: bytes_of(Path(file)) for table, file in files.items()}
     frames = {p.table: _frame(p, blobs[p.table], files[p.table]) for p in plan.plans}
     if "orders" in frames and "order_id" not in frames["fills"]:
-        raise _wrong(files["fills"], "order_id", "no such column", "the order of each fill, where orders are given")
+        raise wrong(files["fills"], "order_id", "no such column", "the order of each fill, where orders are given")
     given = None if tape is None else tape if isinstance(tape, Tape) else read_tape(tape)
     grid = plan.instrument or _finest(frames, files, given)
     if "order_id" not in frames["fills"]:
@@ -365,21 +238,22 @@ def _finest(frames: Mapping[str, pd.DataFrame], files: Mapping[str, str], tape: 
 def _frame(plan: Plan, data: bytes, file: str) -> pd.DataFrame:
     """The table with our names, units and words."""
     if plan.delimiter is not None and data[:4] == b"PAR1":
-        raise _wrong(plan.place, "delimiter", plan.delimiter, f"none: {file} is Parquet")
+        raise wrong(plan.place, "delimiter", plan.delimiter, f"none: {file} is Parquet")
     theirs = frame_from_bytes(data, file=file, delimiter=plan.delimiter or ",")
     check_one_symbol(theirs, file)
     for ours, name in plan.columns.items():
         if name not in theirs:
             got = ", ".join(map(str, theirs.columns))
             wanted = f"the column {name!r}, which {plan.place} calls {ours}"
-            raise _wrong(file, name, got, wanted + ("" if len(theirs.columns) > 1 else "; else say the delimiter"))
+            raise wrong(file, name, got, wanted + ("" if len(theirs.columns) > 1 else "; else say the delimiter"))
     found: dict[str, pd.Series[Any]] = {}
     for ours in COLUMNS[plan.table]:
         if ours in plan.constants:
             found[ours] = pd.Series([plan.constants[ours]] * len(theirs), dtype=object)
         elif plan.columns.get(ours, ours) in theirs:
             found[ours] = theirs[plan.columns.get(ours, ours)]
-    return pd.DataFrame(dict(_ours(plan, found, file)))
+    frame = pd.DataFrame(dict(_ours(plan, found, file)))
+    return frame if plan.resolution is None else _spread(frame, plan, plan.resolution, file)
 
 
 def _ours(plan: Plan, found: Mapping[str, Any], file: str) -> Iterator[tuple[str, Any]]:
@@ -387,7 +261,7 @@ def _ours(plan: Plan, found: Mapping[str, Any], file: str) -> Iterator[tuple[str
     if "signed_size" in found:
         for name in ("side", "size"):
             if name in found:
-                raise _wrong(file, name, "a column", "none beside signed_size")
+                raise wrong(file, name, "a column", "none beside signed_size")
     for name, series in found.items():
         rows = np.arange(1, len(series) + 1)
         cells = cells_of(series, file=file, field=plan.columns.get(name, name), rows=rows)
@@ -406,6 +280,20 @@ def _ours(plan: Plan, found: Mapping[str, Any], file: str) -> Iterator[tuple[str
             yield name, _column(partial(_word, plan, cells), cells)
         else:
             yield name, _column(partial(_id, cells), cells) if name == "order_id" else series
+
+
+def _spread(fills: pd.DataFrame, plan: Plan, step: int, file: str) -> pd.DataFrame:
+    """Fills whose times were cut to whole seconds, say, and that lie somewhere in them."""
+    field = plan.columns.get("ns", "ns")
+    if "ns_to" in fills:
+        raise wrong(file, field, "a column ns_to", f"none beside {plan.table}.time_resolution")
+    listed = fills["ns"].tolist() if "ns" in fills else []
+    for at, ns in enumerate(listed):
+        if ns is not None and ns % step:
+            wanted = f"a multiple of {step} ns, which {plan.place} calls the resolution"
+            raise InputError(file=file, row=at + 1, field=field, got=ns, wanted=wanted)
+    to = pd.Series([None if ns is None else ns + step - 1 for ns in listed], dtype=object)
+    return fills.assign(ns_to=to)
 
 
 def _pointed(cells: Cells, at: int, *, is_time: bool) -> Any:

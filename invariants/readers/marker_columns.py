@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from invariants.readers import clock
-from invariants.readers.marker_lines import KINDS, MEMBERS, opened
+from invariants.readers.marker_lines import KINDS, MEMBERS, name_of, opened
 from invariants.readers.matching import is_expiry
 from invariants.strictjson import parse
 from simcore.grid import Ints, Mask
@@ -87,7 +87,7 @@ class Columns:
         """The same markers with the ids of these orders, each called after the line of its submit; -1: of no order."""
         lines = np.flatnonzero(self.kind == KINDS.index("submit")) + 1
         none = np.flatnonzero(orders < 0)
-        names = [*(f"line {n}" for n in lines.tolist()), *(f"line {n}, unmatched" for n in (none + 1).tolist())]
+        names = [*map(name_of, lines.tolist()), *(name_of(n, matched=False) for n in (none + 1).tolist())]
         ids = orders.copy()
         ids[none] = len(lines) + np.arange(len(none))
         return replace(self, id=ids, names=np.array(names, np.object_))

@@ -39,6 +39,11 @@ class Marker:
     order_id: OrderId | None
 
 
+def name_of(row: int, *, matched: bool = True) -> str:
+    """The id of an order that has none: the line of its submit, or of what belongs to no submit."""
+    return f"line {row}" if matched else f"line {row}, unmatched"
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[Future[str], io.BufferedReader, float]]:
     """The SHA-256 of the file, its bytes unpacked, and how many there may be. Raises ``InputError``."""

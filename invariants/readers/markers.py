@@ -33,7 +33,7 @@ import numpy as np
 
 from invariants.readers.backtest import Backtest, read_backtest
 from invariants.readers.marker_columns import Columns, Value, read_columns
-from invariants.readers.marker_lines import KINDS, Marker, read_lines
+from invariants.readers.marker_lines import KINDS, Marker, name_of, read_lines
 from invariants.readers.matching import Book, is_expiry
 from invariants.readers.matching_columns import match
 from invariants.readers.matching_levels import CANCEL, SUBMIT, contested
@@ -190,7 +190,7 @@ def _found_by_lines(markers: list[Marker], path: Path, backtest: Backtest, grid:
 
     def again(orders: Ints) -> Run:
         names = [
-            f"line {lines[n]}" if n >= 0 else f"line {m.row}, unmatched"
+            name_of(lines[n]) if n >= 0 else name_of(m.row, matched=False)
             for n, m in zip(orders.tolist(), markers, strict=True)
         ]
         named = [replace(m, order_id=name) for m, name in zip(markers, names, strict=True)]

@@ -8,6 +8,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from invariants.readers.marker_lines import name_of
 from simcore import OrderId, Rules
 from simcore import pandas_later as pd
 from simcore.grid import number_of
@@ -66,7 +67,7 @@ class Book:
         return None if order is None else order.marker
 
     def _submit(self, marker: Marker) -> _Order:
-        name = marker.order_id if marker.order_id is not None else f"line {marker.row}"
+        name = marker.order_id if marker.order_id is not None else name_of(marker.row)
         order = _Order(marker, name, _number(marker.size))
         self._all.append(order)
         self._known.setdefault(name, order)
@@ -89,7 +90,7 @@ class Book:
     def _fill(self, marker: Marker) -> _Order | None:
         order = self._named(marker) if marker.order_id is not None else self._oldest(marker, is_fill=True)
         if order is None:
-            name = marker.order_id if marker.order_id is not None else f"line {marker.row}, unmatched"
+            name = marker.order_id if marker.order_id is not None else name_of(marker.row, matched=False)
             self._fills.append((marker, name))
             return None
         self._fills.append((marker, order.order_id))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from invariants.readers.marker_columns import LARGEST_NS, Columns
+from invariants.readers.marker_lines import name_of
 from invariants.readers.matching_levels import CANCEL, FILL, SUBMIT, orders_meant
 from simcore import Rules
 from simcore.grid import Ints, Mask
@@ -125,15 +126,14 @@ def _absent(ns: Ints) -> Ints:
     return ns
 
 
-def _line_ids(places: Ints, more: str = "") -> Objects:
-    """Names for orders without an id."""
-    return _objects([f"line {row}{more}" for row in (places + 1).tolist()])
+def _line_ids(places: Ints, *, matched: bool = True) -> Objects:
+    return _objects([name_of(row, matched=matched) for row in (places + 1).tolist()])
 
 
 def _fill_ids(told: Columns, submits: Ints, fills: Ints, found: Ints) -> Objects:
     if told.id is not None:
         return told.ids(fills)
-    ids = _line_ids(fills, ", unmatched")
+    ids = _line_ids(fills, matched=False)
     ids[found >= 0] = _line_ids(submits[found[found >= 0]])
     return ids
 

@@ -297,15 +297,18 @@ def _check_usable(part: _Part, columns: Trades | Tops, grid: Instrument) -> None
     """Every row of a file can be an event: the file is named, which an event no longer knows."""
     for row in part.sheet.rejected()[:1]:
         raise InputError(file=row.file, row=row.row, field=row.field, got=row.got, wanted=row.wanted)
+    check_above_zero(columns, grid, part.name)
+
+
+def check_above_zero(columns: Trades | Tops, grid: Instrument, file: str) -> None:
+    """No price and no size of a table is zero or less. Raises ``InputError``."""
     for field in (f.name for f in fields(columns) if f.name.endswith(("_ticks", "_lots"))):
         name, _, unit = field.rpartition("_")
         for at in np.flatnonzero(getattr(columns, field) <= 0)[:1]:
             count = int(getattr(columns, field)[at])
             got = grid.price(count) if unit == "ticks" else grid.size(count)
             column = name if unit == "ticks" or name == "size" else f"{name}_size"
-            raise InputError(
-                file=part.name, row=int(columns.row[at]), field=column, got=str(got), wanted="a number above 0"
-            )
+            raise InputError(file=file, row=int(columns.row[at]), field=column, got=str(got), wanted="a number above 0")
 
 
 def _finest_grid(parts: list[_Part]) -> Instrument:

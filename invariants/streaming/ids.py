@@ -43,6 +43,8 @@ class Ids:
         kind = pa.int64() if orders is None else orders.schema.field("order_id").type
         if orders is not None and quoted_in(orders.schema):
             raise NotInPiecesError("the ids of orders are integers and texts side by side")
+        if orders and len(fills) and isinstance(fills.order_id[0], str) != _are_texts(kind):
+            raise NotInPiecesError("the ids of orders and of fills are integers and texts")
         hashed = _are_texts(kind) or fills.order_id.dtype == np.object_
         return cls(np.unique(_of_fills(fills, hashed=hashed)), hashed)
 

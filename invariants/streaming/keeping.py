@@ -69,7 +69,7 @@ def keep(judged: Judged, folder: Path | None) -> None:
     file = folder / _name_of(judged.report.number)
     if not file.exists():
         data = json.dumps(_plain(judged), separators=(",", ":")).encode()
-        write_atomically(file, _seal(data) + b"\n" + data)
+        write_atomically(file, sealed(data))
 
 
 def read_piece(file: Path) -> Judged:
@@ -81,13 +81,14 @@ def read_piece(file: Path) -> Judged:
         raise InputError(file=str(file), field="--resume", got=got[:200], wanted=wanted) from None
 
 
-def _seal(data: bytes) -> bytes:
-    return hashlib.sha256(data).hexdigest().encode()
+def sealed(data: bytes) -> bytes:
+    """The line of a piece with its digest before it."""
+    return hashlib.sha256(data).hexdigest().encode() + b"\n" + data
 
 
 def _unsealed(kept: bytes) -> bytes:
-    seal, _, data = kept.partition(b"\n")
-    if seal != _seal(data):
+    data = kept.partition(b"\n")[2]
+    if kept != sealed(data):
         raise ValueError("the first line is not the digest of the second")
     return data
 

@@ -40,7 +40,7 @@ from invariants.readers.bundle import read_bundle, write_bundle
 from invariants.report.as_json import report_bytes
 from invariants.report.page.windows import Windows
 from invariants.splitting.carrying import taken
-from invariants.streaming import NotInPiecesError, audit_streamed, auditing, files, ids
+from invariants.streaming import NotInPiecesError, audit_streamed, auditing, files, ids, pools
 from simcore import InputError, Rules, Run
 from simcore.run import ABSENT
 
@@ -465,6 +465,13 @@ def _dask(what: str, *arguments: str) -> subprocess.Popen[bytes]:
 def _worker(scheduler: str, scratch: Path) -> subprocess.Popen[bytes]:
     more = ("--nthreads", "1", "--nworkers", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(scratch))
     return _dask("dask_worker", "--scheduler-file", scheduler, "--host", "127.0.0.1", *more)
+
+
+def test_a_cluster_without_workers_is_named(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "WORKERS_SECONDS", 0.5)
+    address = json.loads(Path(scheduler).read_bytes())["address"]
+    with pytest.raises(InputError, match=r"got 'no worker within 0\.5 s', wanted a scheduler with workers"):
+        audit_streamed(PARQUET, cluster=address)
 
 
 @pytest.mark.parametrize("where", [pytest.param("here", marks=pytest.mark.soak), "cluster"])

@@ -24,6 +24,9 @@ Job = tuple[Any, ...]
 _LONGEST_FOLDER = 60
 """Characters of a temporary folder in which a socket has room: its whole path may have some hundred."""
 
+WORKERS_SECONDS = 60.0
+"""How long a cluster may be without any worker."""
+
 TRIES = 2
 """How often a job is given to a worker before it is said that it kills them."""
 
@@ -123,8 +126,17 @@ class Cluster:
         self._check_workers()
 
     def _check_workers(self) -> None:
-        """A worker without our modules ends where it is given a job, and Dask waits; one of another version judges."""
+        """A worker without our modules ends where it is given a job, and Dask waits; one of another version judges.
+
+        Where there are none, Dask waits for ever.
+        """
         ours = versions()["fillproof"]
+        try:
+            self._client.wait_for_workers(1, timeout=WORKERS_SECONDS)
+        except TimeoutError:
+            self.close()
+            got, wanted = f"no worker within {WORKERS_SECONDS:g} s", "a scheduler with workers"
+            raise InputError(file="command line", field="--cluster", got=got, wanted=wanted) from None
         # nothing of ours is sent to ask
         for worker, theirs in self._client.run(metadata.version, "fillproof", on_error="return").items():
             if str(theirs) != ours:

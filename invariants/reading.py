@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from simcore import Run
 
 FILE = click.Path(path_type=Path)
+_LISTED = 5
 """A file or folder on the command line."""
 
 
@@ -201,9 +202,17 @@ def laws_named(names: tuple[str, ...]) -> Sequence[Law] | None:
 
 def each_bundle(paths: tuple[str, ...]) -> tuple[str, ...]:
     """The paths, each URL as the bundles that it names. Raises ``InputError``."""
+    from invariants.readers.sources import told_as
     from invariants.streaming.files import bundles_at
 
-    return tuple(found for path in paths for found in (bundles_at(path) if "://" in path else [path]))
+    every: list[str] = []
+    for path in paths:
+        bundles, others = bundles_at(path) if "://" in path else ([path], [])
+        every += bundles
+        if others:
+            told = ", ".join(map(told_as, others[:_LISTED])) + (", ..." if others[_LISTED:] else "")
+            complain(f"not audited: {len(others)} that match and have no run.toml: {told}")
+    return tuple(every)
 
 
 def complain(words: object) -> None:

@@ -587,6 +587,7 @@ def test_runs_in_a_store_of_objects_are_judged_where_they_are(store: str, tmp_pa
         check=False,
     )
     assert said.returncode == 0, said.stderr
+    assert said.stderr == "not audited: 1 that match and have no run.toml: s3://firm/runs/notes\n"
     table = [line.split()[:2] for line in said.stdout.splitlines() if line.startswith("s3://")]
     assert table == [["s3://firm/runs/a", "0"], ["s3://firm/runs/b", "0"]]
     there, here = (

@@ -250,14 +250,16 @@ def tables_in(folder: str) -> dict[str, str]:
     return {table: f"{folder.rstrip('/')}/{name}" for table, name in there.items() if name is not None}
 
 
-def bundles_at(url: str) -> list[str]:
-    """The folders at a URL, or that match a glob, which hold a bundle. Raises ``InputError``."""
+def bundles_at(url: str) -> tuple[list[str], list[str]]:
+    """The folders at a URL, or that match a glob, which hold a bundle; and what else matches. Raises ``InputError``."""
     with _reachable(url) as (system, path):
-        folders = sorted(system.glob(path)) if "*" in path else [path]
-        found = [str(system.unstrip_protocol(f)) for f in folders if system.exists(f"{str(f).rstrip('/')}/run.toml")]
+        matching = sorted(system.glob(path)) if "*" in path else [path]
+        heads = [system.exists(f"{str(place).rstrip('/')}/run.toml") for place in matching]
+        places = [str(system.unstrip_protocol(place)) for place in matching]
+    found = [place for place, has_head in zip(places, heads, strict=True) if has_head]
     if not found:
         raise InputError(file=told_as(url), field="path", got="no run.toml", wanted="a bundle, or a glob of bundles")
-    return found
+    return found, [place for place, has_head in zip(places, heads, strict=True) if not has_head]
 
 
 @contextmanager

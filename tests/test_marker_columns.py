@@ -309,6 +309,16 @@ PIECES = [
 PIECES += [b"1", b":", b"null", b'"a": 1, ', b"}{", b"}\n{", b"[]", b"NaN", b"\t", b""]
 
 
+@pytest.mark.parametrize(
+    "stamp", ["2026-03-18T00:00:00.0000:00Z", "2026-03-18T00:00:01:02", "2026-03-18T00:00:00:30.5Z"]
+)
+def test_seconds_in_place_of_a_zone_are_refused(stamp: str) -> None:
+    """The minutes and what stood behind the seconds made an instant."""
+    ours, theirs, _ = both(lines(marker(0, "submit") | {"ts": stamp}))
+    assert ours == theirs
+    assert "wanted an ISO-8601 time" in ours[0]
+
+
 @given(told(), st.sampled_from(BACKTESTS))
 @settings(max_examples=300, deadline=None)
 def test_runs_by_columns_are_the_runs_by_lines(data: bytes, backtest: dict[str, Any]) -> None:

@@ -51,7 +51,9 @@ _LONGEST_CELL, _MOST_CELLS = 2**13, 64
 _QUOTE, _BACKSLASH, _NEWLINE = b'"\\\n'
 _DIGITS = re.compile(rb'(\{?\s*"\w+"\s*:\s*)\d+(\s*\}?)')
 _TEXT = re.compile(rb'(\{?\s*"\w+"\s*:\s*")[^"]+("\s*\}?)')
-_INSTANT = re.compile(rb".{16}:\d\d(?:\.(\d{1,9}))?(.*)", re.DOTALL)
+_INSTANT = re.compile(rb".{16}:\d\d(?:\.(\d{1,9}))?((?!:).*)", re.DOTALL)
+"""Minutes, seconds and a zone; after a colon it would be read as the seconds of the minutes."""
+
 _REQUIRED = {"ts", "kind", "side", "price", "size"}
 
 

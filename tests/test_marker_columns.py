@@ -319,6 +319,14 @@ def test_seconds_in_place_of_a_zone_are_refused(stamp: str) -> None:
     assert "wanted an ISO-8601 time" in ours[0]
 
 
+def test_a_tab_before_the_zone_is_no_json() -> None:
+    stamps = ("2026-03-18T00:00:00Z", "2026-03-18T00:00:00 Z")
+    data = lines(*(marker(0, "submit") | {"ts": stamp} for stamp in stamps))
+    ours, theirs, _ = both(data.replace(b" Z", b"\tZ"))
+    assert ours == theirs
+    assert "Invalid control character" in ours[0]
+
+
 @given(told(), st.sampled_from(BACKTESTS))
 @settings(max_examples=300, deadline=None)
 def test_runs_by_columns_are_the_runs_by_lines(data: bytes, backtest: dict[str, Any]) -> None:

@@ -51,8 +51,8 @@ _LONGEST_CELL, _MOST_CELLS = 2**13, 64
 _QUOTE, _BACKSLASH, _NEWLINE = b'"\\\n'
 _DIGITS = re.compile(rb'(\{?\s*"\w+"\s*:\s*)\d+(\s*\}?)')
 _TEXT = re.compile(rb'(\{?\s*"\w+"\s*:\s*")[^"]+("\s*\}?)')
-_INSTANT = re.compile(rb".{16}:\d\d(?:\.(\d{1,9}))?((?!:).*)", re.DOTALL)
-"""Minutes, seconds and a zone; after a colon it would be read as the seconds of the minutes."""
+_INSTANT = re.compile(rb".{16}:\d\d(?:\.(\d{1,9}))?((?!:)[ -~]*)", re.DOTALL)
+"""Minutes, seconds and a zone: that may have no colon first, as seconds have, nor what no JSON has."""
 
 _REQUIRED = {"ts", "kind", "side", "price", "size"}
 

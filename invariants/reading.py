@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from simcore import Run
 
 FILE = click.Path(path_type=Path)
-_LISTED = 5
 """A file or folder on the command line."""
+
+_LISTED = 5
 
 
 class _Seconds(click.FloatRange):
@@ -131,11 +132,8 @@ class Source:
         """Whether the path is a bundle that is read as it stands. Raises ``InputError``."""
         from invariants.readers.bundle import is_bundle
 
-        as_it_stands = (self.maps, self.tape, self.strategy, self.pair) == ((), None, None, None) and self.reader in (
-            None,
-            "auto",
-            "bundle",
-        )
+        is_bare = not self.maps and self.tape is self.strategy is self.pair is None
+        as_it_stands = is_bare and self.reader in (None, "auto", "bundle")
         return as_it_stands and ("://" in path or is_bundle(Path(path)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,6 +14,16 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 gc.set_threshold(50_000, 10, 10)  # as the command line does: runs are many small objects, and no cycles
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[str]:
+    """The address of a Dask scheduler on loopback, without workers."""
+    pytest.importorskip("distributed", reason="Dask is not installed: pip install 'fillproof[cluster]'")
+    from clusters import scheduler_in
+
+    with scheduler_in(tmp_path) as address:
+        yield address
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from clusters import worker_of
 
 from invariants.streaming import pools
 from simcore import InputError
@@ -78,30 +78,9 @@ def _dies_once(number: int, fatal: str) -> int:
     return number
 
 
-@pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[str]:
-    """The address of a Dask scheduler without workers."""
-    pytest.importorskip("distributed", reason="Dask is not installed: pip install 'fillproof[cluster]'")
-    file = tmp_path / "scheduler.json"
-    options = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
-    served = _dask("scheduler", *options)
-    while not (file.exists() and file.read_bytes()):
-        time.sleep(0.02)
-    yield json.loads(file.read_bytes())["address"]
-    served.kill()
-    served.wait()
-
-
-def _dask(what: str, *options: str, **more: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", f"distributed.cli.dask_{what}", *options]
-    nowhere = subprocess.DEVNULL
-    return subprocess.Popen(command, stdout=nowhere, stderr=nowhere, env=os.environ | more)
-
-
 @contextmanager
 def _workers(scheduler: str, scratch: Path, count: int, **more: str) -> Iterator[None]:
-    options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(scratch))
-    started = [_dask("worker", scheduler, *options, **more) for _ in range(count)]
+    started = [worker_of(scheduler, scratch, **more) for _ in range(count)]
     try:
         from distributed import Client
 
@@ -150,3 +129,12 @@ def test_a_scheduler_that_ends_is_named(scheduler: str, tmp_path: Path) -> None:
         pools.pool_of(1, scheduler) as pool,
     ):
         list(pool.each(time.sleep, ends()))
+
+
+def test_a_cluster_without_workers_is_named(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "WORKERS_SECONDS", 0.5)
+    with (
+        pytest.raises(InputError, match=r"got 'no worker within 0\.5 s', wanted a scheduler with workers"),
+        pools.pool_of(1, scheduler),
+    ):
+        pass

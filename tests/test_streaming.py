@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from benchmarks.long_run import write_long_run
+from clusters import worker_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_containment import wait_for
@@ -40,7 +41,7 @@ from invariants.readers.bundle import read_bundle, write_bundle
 from invariants.report.as_json import report_bytes
 from invariants.report.page.windows import Windows
 from invariants.splitting.carrying import taken
-from invariants.streaming import NotInPiecesError, audit_streamed, auditing, files, ids, pools
+from invariants.streaming import NotInPiecesError, audit_streamed, auditing, files, ids
 from simcore import InputError, Rules, Run
 from simcore.run import ABSENT
 
@@ -443,37 +444,6 @@ def test_the_output_of_an_engine_is_said_to_be_judged_as_a_whole() -> None:
 # a cluster, and a store of objects
 
 
-@pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[str]:
-    """A Dask scheduler on loopback; its address stands in the file."""
-    pytest.importorskip("distributed", reason="Dask is not installed: pip install 'fillproof[cluster]'")
-    file = tmp_path / "scheduler.json"
-    served = _dask(
-        "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)
-    )
-    wait_for(lambda: file.exists() and bool(file.read_bytes()))
-    yield str(file)
-    served.terminate()
-    served.wait()
-
-
-def _dask(what: str, *arguments: str) -> subprocess.Popen[bytes]:
-    nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen([sys.executable, "-m", f"distributed.cli.{what}", *arguments], **nowhere)
-
-
-def _worker(scheduler: str, scratch: Path) -> subprocess.Popen[bytes]:
-    more = ("--nthreads", "1", "--nworkers", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(scratch))
-    return _dask("dask_worker", "--scheduler-file", scheduler, "--host", "127.0.0.1", *more)
-
-
-def test_a_cluster_without_workers_is_named(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pools, "WORKERS_SECONDS", 0.5)
-    address = json.loads(Path(scheduler).read_bytes())["address"]
-    with pytest.raises(InputError, match=r"got 'no worker within 0\.5 s', wanted a scheduler with workers"):
-        audit_streamed(PARQUET, cluster=address)
-
-
 @pytest.mark.parametrize("where", [pytest.param("here", marks=pytest.mark.soak), "cluster"])
 def test_a_worker_is_killed_amid_its_work_and_nothing_is_lost_or_counted_twice(
     request: pytest.FixtureRequest,
@@ -488,9 +458,8 @@ def test_a_worker_is_killed_amid_its_work_and_nothing_is_lost_or_counted_twice(
     monkeypatch.setattr(auditing, "STRETCH", 4)
     address, workers, at = None, [], []
     if where == "cluster":
-        file = request.getfixturevalue("scheduler")
-        address = json.loads(Path(file).read_bytes())["address"]
-        workers = [_worker(file, tmp_path / f"scratch-{number}") for number in range(2)]
+        address = request.getfixturevalue("scheduler")
+        workers = [worker_of(address, tmp_path / f"scratch-{number}") for number in range(2)]
 
     def told(done: int, total: int) -> None:
         if 0 < done < total and not at:

@@ -150,8 +150,8 @@ def calibration_of(
     grid = Instrument(min(grid.tick_size, theirs.tick_size), min(grid.lot_size, theirs.lot_size))
     if grid != theirs:
         tape = read_tape(files.tape, quotes=files.quotes or None, instrument=grid)
-    check_above_zero(tape.trades, grid, tape.tables.get("tape", ""))
-    check_above_zero(tape.tops, grid, tape.tables.get("quotes", ""))
+    check_above_zero(tape.trades, grid, tape.parts["tape"])
+    check_above_zero(tape.tops, grid, tape.parts["quotes"])
     inputs, depth = {orders.name: orders.sha256, **tape.inputs}, None
     if files.events is not None:
         blob = _blob(files.events)

@@ -348,17 +348,23 @@ def compare(a: str, b: str, json_path: Path | None, **reading: Any) -> None:
     source = Source(**reading)
     source.check(a, b)
     compared = pairs(a, b, recognised) if source.chooses else [(a, b)]
-    done = []
+    done, codes = [], []
     for left, right in compared:
-        with busy(f"judging {left} and {right}"):
-            done.append(Comparison(page_of(left, judge), page_of(right, judge), (left, right)))
+        try:
+            with busy(f"judging {left} and {right}"):
+                done.append(Comparison(page_of(left, judge), page_of(right, judge), (left, right)))
+        except (InputError, OSError) as error:  # of one pair: the others are compared
+            complain(f"fillproof: {_unread(left, error)}")
+            codes.append(2)
+            continue
+        codes.append(done[-1].exit_code)
         _show_comparison(done[-1])
     for path in unpaired(a, b, compared, recognised):
         click.echo(clean(f"compared with nothing: {path}"))
-    if json_path is not None:
+    if json_path is not None and done:
         told = [comparison.to_dict() for comparison in done]
-        write_atomically(json_path, (json.dumps(told[0] if len(told) == 1 else told, indent=1) + "\n").encode())
-    sys.exit(worst(comparison.exit_code for comparison in done))
+        write_atomically(json_path, (json.dumps(told[0] if len(compared) == 1 else told, indent=1) + "\n").encode())
+    sys.exit(worst(codes))
 
 
 main.add_command(verify)

@@ -22,7 +22,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from simcore import InputError
@@ -48,8 +48,9 @@ class Waiver:
     row: int = 1
 
     def covers(self, *names: str) -> bool:
-        """Whether one of ``names`` (of a run, of its path) is in the scope."""
-        return any(fnmatchcase(name, self.scope) for name in names)
+        """Whether one of ``names`` (of a run, of its path) is in the scope; ``./run`` is ``run`` in both."""
+        plain = str(PurePath(self.scope))
+        return any(fnmatchcase(name, self.scope) or fnmatchcase(str(PurePath(name)), plain) for name in names)
 
     def is_expired(self, on: date) -> bool:
         """Whether its last day is over."""

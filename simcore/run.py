@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -170,6 +170,16 @@ class Rejected:
     broken_law: str = "values_are_valid"
 
 
+Parts: TypeAlias = tuple[tuple[int, str], ...]
+"""The files that a table came in, each with the number of rows before it."""
+
+
+def place_among(parts: Parts, row: int) -> tuple[str, int]:
+    """The file of a row, counted from 1 through all files of its table, and the row in that file."""
+    before, file = next(part for part in reversed(parts) if part[0] < row)
+    return file, row - before
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """Columns, rules and what the author reported. Laws read this and nothing else.
@@ -178,6 +188,7 @@ class Run:
     are native, derived, nominal or absent. ``reported`` holds the author's own totals
     (``invariants.laws.totals`` names them), ``claims`` the figures that were published with the
     precision of their print (``invariants.laws.claims``). ``files`` maps a table to the file it came from,
+    ``parts`` one that came in several files to these,
     ``read`` to the rows read, ``inputs`` a file to its SHA-256. ``end_counts`` stands for the ends of
     orders that are not at hand.
     """
@@ -195,6 +206,7 @@ class Run:
     rejected: tuple[Rejected, ...] = ()
     read: Mapping[str, int] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, Parts] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
     name: str = "run"
     end_ns: int | None = None
@@ -209,6 +221,17 @@ class Run:
     def ends(self) -> Mapping[str, int]:
         """How many orders ended how, "" where the end is unknown."""
         return counted(self.orders.end) if self.end_counts is None else self.end_counts
+
+    def place_of(self, table: str, row: int) -> tuple[str, int]:
+        """The file of a row of a table, and the row in that file."""
+        return place_among(self._parts(table), row)
+
+    def row_at(self, table: str, file: str, row: int) -> int | None:
+        """The row again, counted through all files of the table; None for a file that is none of them."""
+        return next((before + row for before, name in self._parts(table) if name == file), None)
+
+    def _parts(self, table: str) -> Parts:
+        return self.parts.get(table) or ((0, self.files.get(table, table)),)
 
     @property
     def has_fills(self) -> bool:

@@ -189,6 +189,19 @@ def test_folders_of_runs_are_compared_by_name(runs: Path) -> None:
     assert fillproof("compare", "v1", "v3").exit_code == 2
 
 
+def test_a_pair_that_cannot_be_read_does_not_hide_the_others(runs: Path) -> None:
+    for version in ("v1", "v2"):
+        for name in ("a", "b"):
+            write_bundle(early(0), runs / version / name)
+    (runs / "v2" / "a" / "fills.parquet").write_bytes(b"PAR1")
+    result = fillproof("compare", "v1", "v2", "--json", "c.json")
+    assert result.exit_code == 2
+    assert "v2/a/fills.parquet" in result.stderr
+    assert [line.split()[1] for line in result.stdout.splitlines() if line.startswith("A: ")] == ["v1/b"]
+    [told] = json.loads((runs / "c.json").read_text())
+    assert told["a"]["path"] == "v1/b"
+
+
 @pytest.mark.parametrize("command", ["compare", "convert"])
 def test_both_commands_have_help(command: str) -> None:
     result = fillproof(command, "--help")

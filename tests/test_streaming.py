@@ -573,6 +573,13 @@ def test_runs_in_a_store_of_objects_are_judged_where_they_are(store: str, tmp_pa
     assert set(there["inputs"].values()) == set(here["inputs"].values())
 
 
+@pytest.mark.parametrize(("named", "runs"), [("a/run.toml", 1), ("*/run.toml", 2)])
+def test_a_run_in_a_store_may_be_named_by_its_head(store: str, named: str, runs: int) -> None:
+    said = subprocess.run(command(f"{store}/{named}"), capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert len([line for line in said.stdout.splitlines() if line.startswith((" PASS", " UNKNOWN"))]) == runs
+
+
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[str]:
     """A server of the folder ``web`` that anybody may read, with or without a password."""

@@ -11,10 +11,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from malformed_inputs import write_bundle_by_hand
+from tables import table
 
+from invariants.auditing import audit
 from invariants.readers import clock
 from invariants.readers.sources import without_secrets
-from invariants.readers.tape import Tape, read_tape
+from invariants.readers.tape import Tape, read_tape, with_tape
+from invariants.report.page.windows import Windows
 from simcore import InputError, Instrument, Scenario, Side, TopOfBook, Trade
 
 T0 = 1_700_000_000_000_000_000
@@ -324,3 +327,14 @@ def test_recorded_files_that_are_no_tape(path: str, field: str) -> None:
     with pytest.raises(InputError) as refused:
         read_tape(SHARED / path)
     assert refused.value.field == field
+
+
+def test_a_finding_in_a_tape_of_several_files_names_the_file_and_the_row_in_it(tmp_path: Path) -> None:
+    put(tmp_path / "a.csv", f"ns,price,size\n{T0},100,1\n{T0 + 1},100,1\n")
+    put(tmp_path / "b.csv", f"ns,price,size\n{T0 + 2},100,1\n{T0 + 3},100,0\n")
+    run = with_tape(table("ns event id side price_ticks size_lots\n0 submit 1 BUY 100 1"), str(tmp_path / "*.csv"))
+    report = audit(run)
+    [finding] = report["values_are_valid"].findings
+    assert (finding.file, finding.row) == (str(tmp_path / "b.csv"), 2)
+    assert finding.message.startswith("tape row 2 size_lots=0, but")
+    assert Windows(run, 1000).place(finding) == 0, "the page shows it where it is"

@@ -117,6 +117,9 @@ def test_a_stale_waiver_says_both_numbers() -> None:
 def test_the_scope_is_a_glob_over_the_name_or_the_path() -> None:
     for scope in ("*", "desk-1", "desk-?", "runs/*", "runs/desk-1", "*[0-9]"):
         assert waiver(scope=scope).covers("runs/desk-1", "desk-1"), scope
+    assert waiver(scope="./runs/*").covers("runs/desk-1", "desk-1")
+    assert waiver(scope="runs/*").covers("./runs/desk-1", "desk-1")
+    assert waiver(scope="s3://firm/*").covers("s3://firm/desk-1", "desk-1")
     for scope in ("desk", "Desk-1", "esk-1", "runs"):
         assert not waiver(scope=scope).covers("runs/desk-1", "desk-1"), scope
 

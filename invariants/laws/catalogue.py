@@ -191,16 +191,14 @@ def _without(ruling: Ruling, gone: list[int]) -> Ruling:
 def _finding(law: str, run: Run, ruling: Ruling, k: int) -> Finding:
     field, got, want, because, story = ruling.tell(k)
     table = ruling.table
-    file, row = (
-        ruling.places[k] if ruling.places else (run.files.get(table, table), _row(run, table, int(ruling.broken[k])))
-    )
+    file, row = ruling.places[k] if ruling.places else _place(run, table, int(ruling.broken[k]))
     where = table if row is None else f"{table} row {row}"
     message = f"{where} {field}={got}, but should be {want}" + (f" [{because}]" if because else "")
     return Finding(law, table, file, row, message, story)
 
 
-def _row(run: Run, table: str, index: int) -> int | None:
-    """The row in its file; reported figures have none."""
+def _place(run: Run, table: str, index: int) -> tuple[str, int | None]:
+    """The file and the row in it; reported figures have none."""
     tables: dict[str, Any] = {
         "tape": run.trades,
         "quotes": run.tops,
@@ -208,4 +206,6 @@ def _row(run: Run, table: str, index: int) -> int | None:
         "fills": run.fills,
         "positions": run.positions,
     }
-    return int(tables[table].row[index]) if table in tables else None
+    if table not in tables:
+        return run.files.get(table, table), None
+    return run.place_of(table, int(tables[table].row[index]))

@@ -38,7 +38,7 @@ def values_are_valid(run: Run) -> Iterator[Ruling]:
 def _not_positive(table: str, fields: list[str], values: Ints, row: int) -> Claim:
     column = int(np.flatnonzero(values[:, row] <= 0)[0])
     field, got = fields[column], int(values[column, row])
-    story = f"Let every price and size be positive. Then {field} is at least 1. Yet the {table} say {got}."
+    story = f"Let every price and size be positive. Then {field} is at least 1. Yet the row of {table} says {got}."
     return Claim(field, got, "at least 1", "", story)
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,7 +33,7 @@ from simcore import pandas_later as pd
 from simcore.cells import cells_of
 from simcore.frames import Sheet, tops_of, trades_of
 from simcore.grid import Ints
-from simcore.run import Rejected, Tops, Trades
+from simcore.run import Parts, Rejected, Tops, Trades, place_among
 
 NANOSECONDS = ("ns", "ts_ns", "timestamp_ns")
 TIMES = (*NANOSECONDS, "ts", "timestamp", "time")
@@ -59,7 +60,7 @@ class Tape:
     ``derived`` says that ``instrument`` is the finest decimal grid that appears in the data.
     ``top_seq`` orders the tops among the trades of one instant, where both tables have a ``seq``.
     ``tables`` names the source of each table, ``files`` every file; ``row`` in the columns counts
-    through the files of a table in their order.
+    through the files of a table in their order, which ``parts`` has.
     """
 
     trades: Trades
@@ -68,6 +69,7 @@ class Tape:
     derived: bool
     files: tuple[str, ...]
     tables: Mapping[str, str]
+    parts: Mapping[str, Parts]
     inputs: Mapping[str, str]
     read: Mapping[str, int]
     rejected: tuple[Rejected, ...] = ()
@@ -129,6 +131,7 @@ def read_tape(
         derived=instrument is None and _declared_grid(sources) is None,
         files=tuple(inputs),
         tables={table: _title(found) for table, found in tables.items() if found},
+        parts={table: _rows_before(found) for table, found in tables.items()},
         inputs=inputs,
         read={table: sum(len(p.sheet.frame) for p in found) for table, found in tables.items() if found},
         rejected=tuple(row for found in tables.values() for p in found for row in p.sheet.rejected()),
@@ -152,6 +155,7 @@ def with_tape(run: Run, tape: Tape | Sources) -> Run:
         rejected=(*rejected, *given.rejected),
         read={**run.read, **given.read},
         files={**run.files, **given.tables},
+        parts={**run.parts, **given.parts},
         inputs={**run.inputs, **given.inputs},
     )
 
@@ -297,18 +301,19 @@ def _check_usable(part: _Part, columns: Trades | Tops, grid: Instrument) -> None
     """Every row of a file can be an event: the file is named, which an event no longer knows."""
     for row in part.sheet.rejected()[:1]:
         raise InputError(file=row.file, row=row.row, field=row.field, got=row.got, wanted=row.wanted)
-    check_above_zero(columns, grid, part.name)
+    check_above_zero(columns, grid, ((0, part.name),))
 
 
-def check_above_zero(columns: Trades | Tops, grid: Instrument, file: str) -> None:
-    """No price and no size of a table is zero or less. Raises ``InputError``."""
+def check_above_zero(columns: Trades | Tops, grid: Instrument, parts: Parts) -> None:
+    """No price and no size of a table in these files is zero or less. Raises ``InputError``."""
     for field in (f.name for f in fields(columns) if f.name.endswith(("_ticks", "_lots"))):
         name, _, unit = field.rpartition("_")
         for at in np.flatnonzero(getattr(columns, field) <= 0)[:1]:
             count = int(getattr(columns, field)[at])
             got = grid.price(count) if unit == "ticks" else grid.size(count)
             column = name if unit == "ticks" or name == "size" else f"{name}_size"
-            raise InputError(file=file, row=int(columns.row[at]), field=column, got=str(got), wanted="a number above 0")
+            file, row = place_among(parts, int(columns.row[at]))
+            raise InputError(file=file, row=row, field=column, got=str(got), wanted="a number above 0")
 
 
 def _finest_grid(parts: list[_Part]) -> Instrument:
@@ -326,10 +331,14 @@ def _joined(parts: list[_Part], tables: list[Columns], kind: type[Columns]) -> C
     """The tables behind each other; rows count on, rejected ones included."""
     if not tables:
         return kind(*(np.empty(0, np.int64) for _ in kind.__dataclass_fields__))
-    before = np.cumsum([0, *(len(part.sheet.frame) for part in parts)])
     columns = {name: [getattr(table, name) for table in tables] for name in kind.__dataclass_fields__}
-    columns["row"] = [rows + offset for rows, offset in zip(columns["row"], before, strict=False)]
+    columns["row"] = [rows + offset for rows, (offset, _) in zip(columns["row"], _rows_before(parts), strict=True)]
     return kind(*(np.concatenate(column) for column in columns.values()))
+
+
+def _rows_before(parts: list[_Part]) -> Parts:
+    before = [0, *accumulate(len(part.sheet.frame) for part in parts)]
+    return tuple(zip(before, (part.name for part in parts), strict=False))
 
 
 def _sequenced(trades: Trades, tops: Tops, tables: Mapping[str, list[_Part]]) -> tuple[Trades, Ints | None]:

@@ -254,8 +254,9 @@ def bundles_at(url: str) -> tuple[list[str], list[str]]:
     """The folders at a URL, or that match a glob, which hold a bundle; and what else matches. Raises ``InputError``."""
     with _reachable(url) as (system, path):
         matching = sorted(system.glob(path)) if "*" in path else [path]
-        heads = [system.exists(f"{str(place).rstrip('/')}/run.toml") for place in matching]
-        places = [str(system.unstrip_protocol(place)) for place in matching]
+        matching = [str(place).removesuffix("/run.toml").rstrip("/") for place in matching]
+        heads = [system.exists(f"{place}/run.toml") for place in matching]
+        places = [system.unstrip_protocol(place) for place in matching]
     found = [place for place, has_head in zip(places, heads, strict=True) if has_head]
     if not found:
         raise InputError(file=told_as(url), field="path", got="no run.toml", wanted="a bundle, or a glob of bundles")

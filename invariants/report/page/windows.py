@@ -175,9 +175,8 @@ class Windows:
     def _row(self, finding: Finding) -> int | None:
         if finding.table not in ("orders", "fills", "tape", "quotes", "positions"):
             return None
-        if finding.file != self.run.files.get(finding.table, finding.table):
-            return None
-        return self._places[finding.table].get(int(finding.row or 0))
+        row = self.run.row_at(finding.table, finding.file, finding.row or 0)
+        return None if row is None else self._places[finding.table].get(row)
 
     def _order_focus(self, order: int, said_ns: int | None) -> _Focus | None:
         first, last = int(self._life.sent_ns[order]), int(self._life.stop_ns[order])
@@ -194,7 +193,7 @@ class Windows:
 
     @cached_property
     def _places(self) -> Mapping[str, dict[int, int]]:
-        """For each table: row in its file -> row in the run."""
+        """For each table: row in its files -> row in the run."""
         names = ("orders", "fills", "tape", "quotes", "positions")
         return {
             name: {row: k for k, row in reversed(list(enumerate(self._table(name).row.tolist())))} for name in names

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -243,6 +245,34 @@ def test_a_function_that_hangs_is_left_after_its_limit(python: Make) -> None:
     with pytest.raises(SimulatorHung, match="not asked any more"):
         ask(ONE_FILL)
     assert time.monotonic() - begun < 0.04
+
+
+@pytest.mark.parametrize(
+    "hangs",
+    [
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM]); time.sleep(600)",
+        "lock = bytes(64); [ctypes.PyDLL(None).pthread_mutex_lock(lock) for _ in 'twice']",
+    ],
+)
+def test_a_function_that_cannot_be_interrupted_is_ended_with_its_process(tmp_path: Path, hangs: str) -> None:
+    """Native code runs no handler of a signal; faulthandler, which pytest enables, tells where it was."""
+    theirs = tmp_path / "theirs.py"
+    theirs.write_text(f"import ctypes, signal, time\ndef simulate(scenario):\n    {hangs}\n")
+    asks = f"""
+        import faulthandler
+        from invariants.drivers import Limits, load_simulator, python
+        from simcore import Rules, Scenario
+
+        faulthandler.enable()
+        python.GRACE_SECONDS = 0.5
+        ask = load_simulator("{theirs}:simulate", limits=Limits(seconds=0.1))
+        ask(Scenario([], [], Rules()))
+    """
+    argv = [sys.executable, "-c", dedent(asks)]
+    asked = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert asked.returncode == -signal.SIGABRT, asked.stderr
+    assert "fillproof: the simulator does not answer and cannot be interrupted: its process is ended" in asked.stderr
+    assert "theirs.py" in asked.stderr
 
 
 def test_a_program_is_asked_in_json_lines(command: Make) -> None:

@@ -8,6 +8,7 @@ import importlib.util
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,9 +22,12 @@ from typing import Any
 from invariants.drivers.declared import declared
 from invariants.drivers.failures import SimulatorCrashed, SimulatorFailed, SimulatorHung
 from invariants.drivers.simulator import Limits, Simulator, bounded
+from invariants.drivers.watchdog import watch
 from simcore import InputError, Scenario
 
 WANTED = "package.module:function, path/to/file.py:function or cmd:program"
+GRACE_SECONDS = 10.0
+"""How long a simulator that is over its time may take to heed it: a busy machine, one that swallows everything."""
 
 
 class PythonSimulator(Simulator):
@@ -65,10 +69,11 @@ def _words(error: BaseException) -> str:
 
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
-    """Raise ``_TimeUpError`` in the body after ``seconds``, and again until it is left."""
+    """Raise ``_TimeUpError`` in the body after ``seconds``, and again until it is left; what hears nothing is ended."""
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
+    watch(time.monotonic() + seconds + GRACE_SECONDS)
     former = signal.signal(signal.SIGALRM, _time_is_up)
     timer = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
     try:
@@ -76,6 +81,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, *timer)
         signal.signal(signal.SIGALRM, former)
+        watch(0)
 
 
 def _time_is_up(_signal: int, frame: FrameType | None) -> None:

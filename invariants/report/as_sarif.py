@@ -28,7 +28,7 @@ from invariants.laws import LAWS
 from invariants.pages import sections
 from invariants.report.as_json import LISTED, versions
 from invariants.report.as_text import clean
-from invariants.report.lines import forget, line_of
+from invariants.report.lines import line_of
 from invariants.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ def sarif_bytes(runs: Iterable[dict[str, Any]], complaints: Sequence[Complaint] 
 
 def sarif_run(outcome: Outcome, number: int = 1) -> dict[str, Any]:
     """The run of one report; ``number`` is its place among the audited ones."""
-    forget()
     report = outcome.report
     rules = [j.law for j in report.judgements]
     results = [result for j in report.judgements for result in _results(j, outcome, rules)]

@@ -13,25 +13,22 @@ from simcore import InputError
 
 def line_of(file: str, row: int) -> int:
     """The line of the ``row``-th row, from 1; the row + 1 where the file is not here, or is not what it was."""
-    lines = _lines(file)
+    try:
+        told = Path(file).stat()
+    except (OSError, ValueError):  # a name with NUL is none
+        return row + 1
+    lines = _lines(file, told.st_size, told.st_mtime_ns) if told.st_size <= LARGEST_BYTES else []
     return lines[row - 1] if row <= len(lines) else row + 1
 
 
-def forget() -> None:
-    """Read the files again."""
-    _lines.cache_clear()
-
-
 @lru_cache(maxsize=16)
-def _lines(file: str) -> list[int]:
-    """Of every row; of none where they are one after the other."""
+def _lines(file: str, _size: int, _changed_ns: int) -> list[int]:
+    """Of every row of a file as it is now; of none where they are one after the other."""
     try:
-        if not Path(file).is_file() or Path(file).stat().st_size > LARGEST_BYTES:
-            return []
         data = Path(file).read_bytes()
         data = gunzip(data, file=file) if data[:2] == b"\x1f\x8b" else data
         return _begins(data.decode("utf-8-sig"))
-    except (OSError, ValueError, InputError, csv.Error):
+    except (OSError, ValueError, InputError, csv.Error):  # a folder, or other contents than were audited
         return []
 
 

@@ -66,6 +66,38 @@ def test_generic_trades_by_any_of_their_names(tmp_path: Path, header: str) -> No
     assert trades(read_tape(tmp_path / "trades.parquet")) == trades(read_tape(path))
 
 
+DAILY = {
+    "Binance futures": (
+        "id,price,qty,quote_qty,time,is_buyer_maker",
+        "7,100.5,2,201,1700000000123,{}",
+        ("false", "true"),
+    ),
+    "Binance aggregated": (
+        "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker",
+        "7,100.5,2,8,9,1700000000123000,{}",
+        ("False", "True"),
+    ),
+    "Bybit": ("timestamp,symbol,side,size,price,tickDirection", "1700000000.123,XRP,{},2,100.5,Plus", ("Buy", "Sell")),
+    "OKX": ("instrument_name,trade_id,side,price,size,created_time", "X,1,{},100.5,2,1700000000123", ("buy", "sell")),
+    "Tardis": (
+        "exchange,symbol,timestamp,local_timestamp,id,side,price,amount",
+        "x,XRP,1700000000123000,1700000000123456,1,{},100.5,2",
+        ("buy", "sell"),
+    ),
+}
+"""Daily files of trades as they are published: header, a row, and how a buyer and a seller who take are told."""
+
+
+@pytest.mark.parametrize("publisher", DAILY)
+def test_daily_files_of_trades_are_read_as_they_are_published(tmp_path: Path, publisher: str) -> None:
+    header, row, takers = DAILY[publisher]
+    path = put(tmp_path / "day.csv", "\n".join([header, *map(row.format, takers)]) + "\n")
+    assert trades(read_tape(path)) == [(T0 + 123_000_000, 1005, 2, 1), (T0 + 123_000_000, 1005, 2, -1)]
+    frame = pd.read_csv(path)
+    frame.to_parquet(tmp_path / "day.parquet", index=False)
+    assert trades(read_tape(tmp_path / "day.parquet")) == trades(read_tape(path))
+
+
 def test_datetimes_and_unknown_takers(tmp_path: Path) -> None:
     frame = pd.DataFrame({"time": pd.to_datetime([T0, T0 + 1], utc=True), "price": [1, 2], "size": [1, 1]})
     frame.to_parquet(tmp_path / "t.parquet", index=False)
@@ -73,7 +105,14 @@ def test_datetimes_and_unknown_takers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["ns,bid,bid_size,ask,ask_size", "ts_ns,bid_px,bid_sz,ask_px,ask_sz", "ts,bid1,bidq1,ask1,askq1"]
+    "header",
+    [
+        "ns,bid,bid_size,ask,ask_size",
+        "ts_ns,bid_px,bid_sz,ask_px,ask_sz",
+        "ts,bid1,bidq1,ask1,askq1",
+        "timestamp,bid_price,bid_amount,ask_price,ask_amount",
+        "transaction_time,best_bid_price,best_bid_qty,best_ask_price,best_ask_qty",
+    ],
 )
 def test_tops_of_book_by_any_of_their_names(tmp_path: Path, header: str) -> None:
     put(tmp_path / "trades.csv", f"ns,price,size\n{T0},100,1\n{T0 + 2},101,1\n")
@@ -148,7 +187,12 @@ def test_a_bundle_is_a_tape_with_its_own_grid(tmp_path: Path) -> None:
         ({"a.csv": GMO.replace("symbol", "product").replace("ETH,SELL", "BTC,SELL")}, "a.csv", None, "symbol"),
         ({"a.csv": "time,open,high,low,close\n1,1,1,1,1\n"}, "a.csv", None, "columns"),
         ({"a.csv": "price,size\n1,1\n"}, "a.csv", None, "ns"),
-        ({"a.csv": "timestamp,price,size\n1700000000000,1,1\n"}, "a.csv", 1, "timestamp"),
+        ({"a.csv": "timestamp,price,size\n17000000,1,1\n"}, "a.csv", 1, "timestamp"),
+        ({"a.csv": f"timestamp,price,size\n{T0 // 10**6},1,1\n{T0 // 10**9},1,1\n"}, "a.csv", 2, "timestamp"),
+        ({"a.csv": f"timestamp,price,size\n{T0 // 10**9},1,1\n{T0 // 10**6},1,1\n"}, "a.csv", 2, "timestamp"),
+        ({"a.csv": f"timestamp,price,size\n{T0 // 10**9}.0000000001,1,1\n"}, "a.csv", 1, "timestamp"),
+        ({"a.csv": f"timestamp,price,size\n{T0 // 10**9},1,1\nnan,1,1\n"}, "a.csv", 2, "timestamp"),
+        ({"a.csv": f"ns,price,size,is_buyer_maker\n{T0},1,1,buy\n"}, "a.csv", 1, "is_buyer_maker"),
         (
             {"a.csv": "timestamp,price,size\n2024-06-30 21:06:52,1,1\n2024-06-31 00:00:00,1,1\n"},
             "a.csv",
@@ -160,6 +204,7 @@ def test_a_bundle_is_a_tape_with_its_own_grid(tmp_path: Path) -> None:
         ({"a.csv": f"ns,price,size,side\n{T0},1,1,maker\n"}, "a.csv", 1, "aggressor"),
         ({"a.csv": f"ns,price,size\n{T0},1,1,1\n"}, "a.csv", 1, "row"),
         ({"a.csv": ""}, "a.csv", None, "header"),
+        ({"a.csv": "PK\3\4 and so on"}, "a.csv", None, "file"),
         ({"a.parquet": "PAR1 rubbish"}, "a.parquet", None, "file"),
     ],
 )

@@ -70,7 +70,7 @@ from invariants.readers.mapping_plan import (
 )
 from invariants.readers.sources import Sources, bytes_of
 from invariants.readers.tables import frame_from_bytes
-from invariants.readers.tape import EARLIEST_NS, Tape, check_one_symbol, read_tape, with_tape
+from invariants.readers.tape import EARLIEST_NS, Tape, check_one_symbol, is_number, read_tape, with_tape
 from simcore import InputError, Instrument, Rules, Run
 from simcore import pandas_later as pd
 from simcore.cells import Cells, cells_of
@@ -299,7 +299,7 @@ def _spread(fills: pd.DataFrame, plan: Plan, step: int, file: str) -> pd.DataFra
 def _pointed(cells: Cells, at: int, *, is_time: bool) -> Any:
     """A number in text with a point for its decimal comma; ISO-8601 times stay as they are."""
     value = cells.shown(at)
-    if not isinstance(value, str) or (is_time and not _is_number(value.replace(",", "."))):
+    if not isinstance(value, str) or (is_time and not is_number(value.replace(",", "."))):
         return value
     if "." in value or value.count(",") > 1:
         raise cells.refuse(at, "a number with a decimal comma, and no sign between thousands")
@@ -357,7 +357,7 @@ class _Times:
         value = self.cells.shown(at)
         if value is None or self.cells.kind == "time":
             return None if value is None else int(value)
-        if isinstance(value, str) and not _is_number(value):
+        if isinstance(value, str) and not is_number(value):
             try:
                 return clock.ns_of(value)
             except ValueError:
@@ -376,11 +376,3 @@ class _Times:
         if not -INT64_MAX <= number <= INT64_MAX or number != int(number):
             raise self.cells.refuse(at, "whole nanoseconds (int64)")
         return int(number)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        number_of(text)
-    except ValueError:
-        return False
-    return True

@@ -37,6 +37,8 @@ def frame_from_bytes(data: bytes, *, file: str, delimiter: str = ",") -> pd.Data
     """The table in ``data``; ``delimiter`` is that of CSV."""
     if data[:2] == b"\x1f\x8b":
         data = gunzip(data, file=file)
+    if data[:4] == b"PK\x03\x04":
+        raise InputError(file=file, field="file", got="a ZIP archive", wanted="the table in it, unpacked")
     return _parquet(data, file) if data[:4] == b"PAR1" or file.endswith(".parquet") else _csv(data, file, delimiter)
 
 

@@ -2,15 +2,16 @@
 
 A table is told by its columns, not by its name:
 
-- trades: a time, ``price``, ``size`` or ``qty`` (or ``amount``), optionally ``side`` or
-  ``aggressor`` (the taker's), ``seq``, ``symbol`` (``pair``, ``product``, ...). GMO Coin's daily CSV is one of these.
+- trades: a time, ``price``, ``size`` (``qty``, ``quantity``, ``amount``), optionally ``side`` or ``aggressor`` (the
+  taker's) or ``is_buyer_maker``, ``seq``, ``symbol`` (``pair``, ``product``, ...). The daily files of GMO Coin
+  are such tables, and those of Binance (futures; those of spot have no header), Bybit, OKX, Tardis.
 - tops of book: a time, ``bid``, ``bid_size``, ``ask``, ``ask_size``, or ``bid_px`` and ``bid_sz``,
   or ``bid1`` and ``bidq1``, and so on.
 
 Bars (``open, high, low, close``) beside trades are set aside: they say nothing that the trades do not.
 
-The time is ``ns``, ``ts_ns`` or ``timestamp_ns`` (whole nanoseconds), or ``ts``, ``timestamp`` or
-``time`` (nanoseconds, datetimes or ISO-8601 text; without a zone it is UTC).
+The time is ``ns``, ``ts_ns`` or ``timestamp_ns`` (whole nanoseconds), or ``ts``, ``timestamp``, ``time`` and so on:
+datetimes, ISO-8601 text (without a zone it is UTC), or numbers, of which the unit is told by their size.
 """
 
 from __future__ import annotations
@@ -26,29 +27,32 @@ import numpy as np
 
 from invariants.readers import clock
 from invariants.readers.bundle_head import head_of, instrument_of
+from invariants.readers.mapping_plan import UNITS
 from invariants.readers.sources import Blob, Sources, blobs
 from invariants.readers.tables import frame_from_bytes
 from simcore import InputError, Instrument, Run, Side, TapeEvent, TopOfBook, Trade
 from simcore import pandas_later as pd
-from simcore.cells import cells_of
+from simcore.cells import Cells, cells_of, on_grid
 from simcore.frames import Sheet, tops_of, trades_of
-from simcore.grid import Ints
+from simcore.grid import Ints, Step, number_of
 from simcore.run import Parts, Rejected, Tops, Trades, place_among
+from simcore.units import INT64_MAX
 
 NANOSECONDS = ("ns", "ts_ns", "timestamp_ns")
-TIMES = (*NANOSECONDS, "ts", "timestamp", "time")
-SIZES = ("size", "qty", "amount")
+TIMES = (*NANOSECONDS, "ts", "timestamp", "time", "transact_time", "transaction_time", "created_time")
+SIZES = ("size", "qty", "quantity", "amount")
 TAKERS = ("aggressor", "side")
-SYMBOLS = ("symbol", "pair", "product", "product_code", "instrument", "instrument_id")
+MAKERS = ("is_buyer_maker", "isBuyerMaker")
+SYMBOLS = ("symbol", "pair", "product", "product_code", "instrument", "instrument_id", "instrument_name")
 BOOK = {
-    "bid": ("bid", "bid_px", "bid1"),
-    "bid_size": ("bid_size", "bid_sz", "bidq1"),
-    "ask": ("ask", "ask_px", "ask1"),
-    "ask_size": ("ask_size", "ask_sz", "askq1"),
+    "bid": ("bid", "bid_px", "bid1", "bid_price", "best_bid_price"),
+    "bid_size": ("bid_size", "bid_sz", "bidq1", "bid_qty", "bid_amount", "best_bid_qty"),
+    "ask": ("ask", "ask_px", "ask1", "ask_price", "best_ask_price"),
+    "ask_size": ("ask_size", "ask_sz", "askq1", "ask_qty", "ask_amount", "best_ask_qty"),
 }
 BAR = ("open", "high", "low", "close")
 EARLIEST_NS = 10**17
-"""Whole numbers below this (1973) in a column of no unit are seconds or milliseconds, not nanoseconds."""
+"""Numbers below this (1973) in a column of no unit are not nanoseconds."""
 
 Columns = TypeVar("Columns", Trades, Tops)
 
@@ -219,22 +223,39 @@ def _one_of_each(found: frozenset[tuple[str, str]], known: dict[str, str], file:
 def _recognised(frame: pd.DataFrame, file: str) -> tuple[str, dict[str, Any]]:
     """Which table this is, and its columns under the names that they have here."""
     book = {mine: _first(frame, theirs) for mine, theirs in BOOK.items()}
-    size, taker = _first(frame, SIZES), _first(frame, TAKERS)
+    size = _first(frame, SIZES)
     if None not in book.values():
         names, table = book, "quotes"
     elif all(name in frame for name in BAR):
         return "bars", {}
     elif "price" in frame and size is not None:
-        names, table = {"price": "price", "size": size, "aggressor": taker}, "tape"
+        names, table = {"price": "price", "size": size, "aggressor": _first(frame, TAKERS)}, "tape"
     else:
         wanted = "a time with price and size (trades), or with bid, bid_size, ask and ask_size (tops of book)"
         raise InputError(file=file, field="columns", got=", ".join(map(str, frame.columns)), wanted=wanted)
     names["seq"] = _first(frame, ("seq",))
-    return table, {mine: frame[theirs] for mine, theirs in names.items() if theirs is not None}
+    renamed = {mine: frame[theirs] for mine, theirs in names.items() if theirs is not None}
+    maker = _first(frame, MAKERS)
+    if table == "tape" and "aggressor" not in renamed and maker is not None:
+        renamed["aggressor"] = _takers(_cells(frame, maker, file))
+    return table, renamed
+
+
+def _takers(cells: Cells) -> Any:
+    """The side of the taker, where a column says whether the buyer was the maker."""
+    told = {"true": -1, "1": -1, "false": 1, "0": 1}
+    said = [told.get(str(cell).strip().casefold(), 0) for cell in cells.listed()]
+    if 0 in said:
+        raise cells.refuse(said.index(0), "true or false")
+    return pd.Series(said, dtype=np.int64)
 
 
 def _first(frame: pd.DataFrame, names: Iterable[str]) -> str | None:
     return next((name for name in names if name in frame), None)
+
+
+def _cells(frame: pd.DataFrame, name: str, file: str) -> Cells:
+    return cells_of(frame[name], file=file, field=name, rows=np.arange(1, len(frame) + 1))
 
 
 def _times(frame: pd.DataFrame, file: str) -> Any:
@@ -243,17 +264,39 @@ def _times(frame: pd.DataFrame, file: str) -> Any:
     if name is None:
         got = ", ".join(map(str, frame.columns))
         raise InputError(file=file, field="ns", got=got, wanted=f"a time column: {', '.join(TIMES)}")
-    cells = cells_of(frame[name], file=file, field=name, rows=np.arange(1, len(frame) + 1))
-    if name in NANOSECONDS or cells.kind == "time":
+    cells = _cells(frame, name, file)
+    if name in NANOSECONDS or cells.kind == "time" or not len(frame):
         return frame[name]
-    listed = cells.listed()
-    if any(isinstance(v, str) and not v.strip().lstrip("-").isdecimal() for v in listed[:1]):
-        return _iso_times(listed, file, name)
-    ns = Sheet(frame[[name]], "tape", file).ints(name)
-    for at in np.flatnonzero(ns < EARLIEST_NS)[:1]:
-        wanted = f"nanoseconds since 1970 (call the column {' or '.join(NANOSECONDS)} if it has them)"
-        raise InputError(file=file, row=int(at) + 1, field=name, got=int(ns[at]), wanted=wanted)
-    return pd.Series(ns)
+    first = cells.shown(0)
+    if isinstance(first, str) and not is_number(first):
+        return _iso_times(cells.listed(), file, name)
+    return pd.Series(_counted(cells, first))
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a finite number."""
+    try:
+        number_of(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _counted(cells: Cells, first: Any) -> Ints:
+    """Numbers as nanoseconds: of an instant from 1973 to 2262 only one unit gives a number of this size."""
+    named = " or ".join(NANOSECONDS)
+    wanted = f"a time since 1973, all in s, ms, us or ns (call the column {named} if it has any other nanoseconds)"
+    try:
+        number = number_of(first)
+    except (ValueError, TypeError):
+        raise cells.refuse(0, wanted) from None
+    unit = next((unit for unit in UNITS.values() if EARLIEST_NS <= number * unit <= INT64_MAX), None)
+    if unit is None:
+        raise cells.refuse(0, wanted)
+    ns, bad = on_grid(cells, Step.of(1 / Decimal(unit), "a unit of time"))
+    for at in sorted({*bad, *np.flatnonzero(ns < EARLIEST_NS).tolist()})[:1]:
+        raise cells.refuse(at, wanted)
+    return ns
 
 
 def _iso_times(listed: list[Any], file: str, name: str) -> Any:

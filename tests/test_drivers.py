@@ -226,6 +226,23 @@ def test_a_function_that_hangs_and_swallows_everything_is_left_too(python: Make,
         ask(ONE_FILL)
 
 
+def test_a_function_that_leaves_the_process_is_a_crash_and_its_children_may_leave(python: Make) -> None:
+    ask = python("""
+        import os
+
+        def simulate(scenario):
+            child = os.fork()
+            if child == 0:
+                os._exit(7)
+            _, status = os.waitpid(child, 0)
+            os._exit(os.waitstatus_to_exitcode(status) - 7)
+    """)
+    leave = os._exit
+    with pytest.raises(SimulatorCrashed, match=r"it called os\._exit\(0\)"):
+        ask(ONE_FILL)
+    assert os._exit is leave
+
+
 def test_a_function_that_hangs_is_left_after_its_limit(python: Make) -> None:
     ask = python(
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import os
 import signal
 import sys
 import threading
@@ -17,7 +18,7 @@ from importlib.machinery import SourceFileLoader
 from itertools import cycle
 from pathlib import Path
 from types import CodeType, FrameType, ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from invariants.drivers.declared import declared
 from invariants.drivers.failures import SimulatorCrashed, SimulatorFailed, SimulatorHung
@@ -43,17 +44,40 @@ class PythonSimulator(Simulator):
 
     def _ask(self, scenario: Scenario) -> list[Any]:
         try:
-            with _time_limit(self.limits.seconds):
+            with _time_limit(self.limits.seconds), _no_exit():
                 return bounded(self._function(scenario), scenario)
         except SimulatorFailed:
             raise
         except _TimeUpError:
             raise SimulatorHung(f"no answer within {self.limits.seconds:g} s", scenario) from None
+        except _LeftError as error:
+            raise SimulatorCrashed(f"it called {error}", scenario) from None
         except KeyboardInterrupt:  # somebody wants the suite to end
             raise
         except BaseException as error:  # noqa: BLE001 - a stranger's code may raise anything
             message = f"it raised {type(error).__name__}: {_words(error)}"
             raise SimulatorCrashed(message, scenario, _its_traceback(error)) from None
+
+
+class _LeftError(BaseException):
+    """The simulator called ``os._exit``."""
+
+
+@contextmanager
+def _no_exit() -> Iterator[None]:
+    """Raise in the body where it would leave this process, and with 0 make a suite look green; children may go."""
+    leave, here = os._exit, os.getpid()
+
+    def stay(status: int) -> NoReturn:
+        if os.getpid() != here:
+            leave(status)
+        raise _LeftError(f"os._exit({status})")
+
+    os._exit = stay
+    try:
+        yield
+    finally:
+        os._exit = leave
 
 
 class _TimeUpError(BaseException):

@@ -40,6 +40,11 @@ THEIRS = """
             raise RuntimeError("too much for me")
         return simcore.simulate(scenario)
 
+    def tired(scenario):
+        if len(scenario.tape) + len(scenario.actions) > 50:
+            raise RuntimeError("too long for me")
+        return simcore.simulate(scenario)
+
     def hashed(scenario):
         return [replace(fill, price_ticks=fill.price_ticks + hash("salt") % 997) for fill in simcore.simulate(scenario)]
 
@@ -178,6 +183,20 @@ def test_a_crash_that_only_a_law_meets_still_fails(tmp_path: Path) -> None:
     done, told = direct("theirs:crashing", "-k", "latency_is_respected", cwd=tmp_path)
     assert done.returncode == 1
     assert told["verdict"] == "fail"
+
+
+def test_a_crash_that_only_a_law_meets_is_kept_as_small_as_it_can_be(tmp_path: Path) -> None:
+    _, told = direct("theirs:tired", "-k", "equals_reference", cwd=tmp_path)
+    assert of_verdict(told, "fail") == {"simulator_answers"}
+    [case] = tmp_path.glob(".fillproof/cases/simulator_answers-*.case.json")
+    kept = read_case(case).scenario
+    assert len(kept.tape) + len(kept.actions) == 51
+
+
+def test_a_crash_after_many_events_is_shown_with_its_scenario(tmp_path: Path) -> None:
+    done, told = direct("theirs:tired", "--examples", "600", "-k", "answer", cwd=tmp_path)
+    assert of_verdict(told, "fail") == {"simulator_answers"}
+    assert "the smallest scenario found" in done.stdout
 
 
 def test_an_answer_that_hangs_on_the_hash_seed_is_no_rerun(tmp_path: Path) -> None:

@@ -14,15 +14,18 @@ from typing import Any
 import pytest
 
 from invariants.cases import NOT_REPEATABLE, read_case
+from invariants.conformance.summary import Summary
+from invariants.conformance.tally import ANSWERS, Tally
 from invariants.laws import LAWS
 from invariants.relations import RELATIONS
 from invariants.replay import still_failing
-from invariants.tapes import FEATURES
+from invariants.tapes import FEATURES, Supports
 from invariants.verify import exit_code
 from simcore import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 THEIRS = """
+    import os
     from dataclasses import replace
     import simcore
 
@@ -44,6 +47,12 @@ THEIRS = """
         if len(scenario.tape) + len(scenario.actions) > 50:
             raise RuntimeError("too long for me")
         return simcore.simulate(scenario)
+
+    def leaving(scenario):
+        os._exit(0)
+
+    def aborting(scenario):
+        os.abort()
 
     def hashed(scenario):
         return [replace(fill, price_ticks=fill.price_ticks + hash("salt") % 997) for fill in simcore.simulate(scenario)]
@@ -197,6 +206,20 @@ def test_a_crash_after_many_events_is_shown_with_its_scenario(tmp_path: Path) ->
     done, told = direct("theirs:tired", "--examples", "600", "-k", "answer", cwd=tmp_path)
     assert of_verdict(told, "fail") == {"simulator_answers"}
     assert "the smallest scenario found" in done.stdout
+
+
+@pytest.mark.parametrize(("simulator", "ended"), [("theirs:leaving", "code 0"), ("theirs:aborting", "SIGABRT")])
+def test_a_simulator_that_ends_the_process_is_said_to(tmp_path: Path, simulator: str, ended: str) -> None:
+    done, told = verify(simulator, cwd=tmp_path)
+    assert (done.returncode, told) == (3, {})
+    assert f"not judged: the suite's process ended with {ended} before it told anything" in done.stdout
+
+
+def test_where_there_is_no_case_none_is_named() -> None:
+    """A worker that died with the simulator left none."""
+    tally = Tally(ANSWERS, "answers", "fail", message="SimulatorCrashed: it took its whole process down")
+    summary = Summary("theirs:leaving", None, Supports(), "0", (tally,))
+    assert not any("case:" in line for line in summary.lines())
 
 
 def test_an_answer_that_hangs_on_the_hash_seed_is_no_rerun(tmp_path: Path) -> None:

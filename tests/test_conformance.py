@@ -12,9 +12,11 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+from tables import scenario
 
 from invariants.cases import NOT_REPEATABLE, read_case
 from invariants.conformance.summary import Summary
+from invariants.conformance.table import scenario_table
 from invariants.conformance.tally import ANSWERS, Tally
 from invariants.laws import LAWS
 from invariants.relations import RELATIONS
@@ -213,6 +215,12 @@ def test_a_simulator_that_ends_the_process_is_said_to(tmp_path: Path, simulator:
     done, told = verify(simulator, cwd=tmp_path)
     assert (done.returncode, told) == (3, {})
     assert f"not judged: the suite's process ended with {ended} before it told anything" in done.stdout
+
+
+def test_a_crowd_that_arrives_at_once_is_not_named_one_by_one() -> None:
+    submits = [f"5 submit {n} BUY 100 1" for n in range(1, 301)]
+    row = scenario_table(scenario("\n".join([*submits, "7 trade - - 100 1"]), latency_ns=2)).splitlines()[-1]
+    assert row.endswith("arrival of 103, and 294 more")
 
 
 def test_where_there_is_no_case_none_is_named() -> None:

@@ -63,7 +63,7 @@ def verify(simulator: str, json_path: Path | None, waivers_path: Path | None, st
         click.echo(complaint)
     for line in pages_on(simulator, told):
         click.echo(line)
-    click.echo(_last_words(code, told))
+    click.echo(_last_words(code, told, pytest_code))
     sys.exit(1 if wrong and code in (0, 3) else code)
 
 
@@ -170,10 +170,13 @@ def pages_on(simulator: str, told: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"{law}: {', '.join(engine.pages(law)) or 'not known before'}"
 
 
-def _last_words(code: int, told: Mapping[str, Any] | None) -> str:
+def _last_words(code: int, told: Mapping[str, Any] | None, pytest_code: int) -> str:
     laws = [] if told is None else told["laws"]
     broken = [law["law"] for law in laws if law["verdict"] == Verdict.FAIL.value]
     unknown = [law["law"] for law in laws if law["verdict"] == Verdict.UNKNOWN.value]
+    if told is None and code == 3:
+        ended = f"code {pytest_code}" if pytest_code >= 0 else signal.Signals(-pytest_code).name
+        unknown = [f"the suite's process ended with {ended} before it told anything, as when the simulator ends it"]
     rare = 0 if told is None else len(told["too_rare"])
     unknown += [f"{rare} features exercised too rarely"] if rare else []
     words = {

@@ -405,7 +405,7 @@ def malformed(fill: Any) -> tuple[str, Any, str] | None:  # noqa: PLR0911 - one 
             return name, value, f"an int from {low} to {high}"
     if isinstance(fill.order_id, bool) or not isinstance(fill.order_id, int | str):
         return "order_id", fill.order_id, "an int or a str"
-    if not isinstance(fill.side, int) or fill.side not in (Side.BUY, Side.SELL):
+    if isinstance(fill.side, bool) or not isinstance(fill.side, int) or fill.side not in (Side.BUY, Side.SELL):
         return "side", fill.side, "Side.BUY or Side.SELL"
     if fill.fee is not None and not _is_fee(fill.fee):
         return "fee", fill.fee, "a Decimal of at most 200 digits, or None"

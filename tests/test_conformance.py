@@ -12,17 +12,22 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+from tables import scenario
 
 from invariants.cases import NOT_REPEATABLE, read_case
+from invariants.conformance.summary import Summary
+from invariants.conformance.table import scenario_table
+from invariants.conformance.tally import ANSWERS, Tally
 from invariants.laws import LAWS
 from invariants.relations import RELATIONS
 from invariants.replay import still_failing
-from invariants.tapes import FEATURES
+from invariants.tapes import FEATURES, Supports
 from invariants.verify import exit_code
 from simcore import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 THEIRS = """
+    import os
     from dataclasses import replace
     import simcore
 
@@ -39,6 +44,17 @@ THEIRS = """
         if len(scenario.actions) > 1:
             raise RuntimeError("too much for me")
         return simcore.simulate(scenario)
+
+    def tired(scenario):
+        if len(scenario.tape) + len(scenario.actions) > 50:
+            raise RuntimeError("too long for me")
+        return simcore.simulate(scenario)
+
+    def leaving(scenario):
+        os._exit(0)
+
+    def aborting(scenario):
+        os.abort()
 
     def hashed(scenario):
         return [replace(fill, price_ticks=fill.price_ticks + hash("salt") % 997) for fill in simcore.simulate(scenario)]
@@ -178,6 +194,40 @@ def test_a_crash_that_only_a_law_meets_still_fails(tmp_path: Path) -> None:
     done, told = direct("theirs:crashing", "-k", "latency_is_respected", cwd=tmp_path)
     assert done.returncode == 1
     assert told["verdict"] == "fail"
+
+
+def test_a_crash_that_only_a_law_meets_is_kept_as_small_as_it_can_be(tmp_path: Path) -> None:
+    _, told = direct("theirs:tired", "-k", "equals_reference", cwd=tmp_path)
+    assert of_verdict(told, "fail") == {"simulator_answers"}
+    [case] = tmp_path.glob(".fillproof/cases/simulator_answers-*.case.json")
+    kept = read_case(case).scenario
+    assert len(kept.tape) + len(kept.actions) == 51
+
+
+def test_a_crash_after_many_events_is_shown_with_its_scenario(tmp_path: Path) -> None:
+    done, told = direct("theirs:tired", "--examples", "600", "-k", "answer", cwd=tmp_path)
+    assert of_verdict(told, "fail") == {"simulator_answers"}
+    assert "the smallest scenario found" in done.stdout
+
+
+@pytest.mark.parametrize(("simulator", "ended"), [("theirs:leaving", "code 0"), ("theirs:aborting", "SIGABRT")])
+def test_a_simulator_that_ends_the_process_is_said_to(tmp_path: Path, simulator: str, ended: str) -> None:
+    done, told = verify(simulator, cwd=tmp_path)
+    assert (done.returncode, told) == (3, {})
+    assert f"not judged: the suite's process ended with {ended} before it told anything" in done.stdout
+
+
+def test_a_crowd_that_arrives_at_once_is_not_named_one_by_one() -> None:
+    submits = [f"5 submit {n} BUY 100 1" for n in range(1, 301)]
+    row = scenario_table(scenario("\n".join([*submits, "7 trade - - 100 1"]), latency_ns=2)).splitlines()[-1]
+    assert row.endswith("arrival of 103, and 294 more")
+
+
+def test_where_there_is_no_case_none_is_named() -> None:
+    """A worker that died with the simulator left none."""
+    tally = Tally(ANSWERS, "answers", "fail", message="SimulatorCrashed: it took its whole process down")
+    summary = Summary("theirs:leaving", None, Supports(), "0", (tally,))
+    assert not any("case:" in line for line in summary.lines())
 
 
 def test_an_answer_that_hangs_on_the_hash_seed_is_no_rerun(tmp_path: Path) -> None:

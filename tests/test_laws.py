@@ -1413,6 +1413,13 @@ def test_rejected_row_is_a_finding_with_its_row(cell: str, got: str) -> None:
     assert got.strip("'") in finding.message
 
 
+def test_a_truth_value_is_no_side() -> None:
+    given = scenario("1000 submit 1 BUY 100 5\n1250 trade - - 100 5")
+    run = Run.from_scenario(given, [replace(fill, side=True) for fill in simulate(given)])
+    (finding,) = law_named("values_are_valid").judge(run).findings
+    assert finding.message.startswith("fills row 1 side=True, but should be Side.BUY or Side.SELL")
+
+
 def test_law_broken_says_what_and_where() -> None:
     with pytest.raises(law_named("latency_is_respected").error) as caught:
         law_named("latency_is_respected").check(table(FILLED, latency_ns=300))

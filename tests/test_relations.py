@@ -78,6 +78,18 @@ def knows_no_texts(given_scenario: Scenario) -> list[Fill]:
     return [fill for fill in simulate(given_scenario) if isinstance(fill.order_id, int)]
 
 
+def writes_ids_as_texts(given_scenario: Scenario) -> list[Fill]:
+    """Cancels by the text of the id: that of a number reaches the order whose id is that text as well."""
+    cancelled = {str(a.order_id): a for a in given_scenario.actions if isinstance(a, Cancel)}
+    more = [
+        Cancel(cancelled[str(a.order_id)].ns, a.order_id)
+        for a in given_scenario.actions
+        if isinstance(a, Submit) and str(a.order_id) in cancelled
+    ]
+    actions = sorted((*given_scenario.actions, *more), key=lambda a: a.ns)
+    return simulate(replace(given_scenario, actions=tuple(actions)))
+
+
 def stops_at_a_top_of_book(given_scenario: Scenario) -> list[Fill]:
     tops = [event.ns for event in given_scenario.tape if isinstance(event, TopOfBook)]
     return [fill for fill in simulate(given_scenario) if not tops or fill.ns < tops[0]]
@@ -146,6 +158,12 @@ BITES = (
     Bite("mirror", lambda: never_sells, "Let buys be sells, and prices be reflected. Then"),
     Bite("renamed_ids", lambda: knows_small_ids, "Let the orders have other names. Then there are 2 fills. Yet"),
     Bite("renamed_ids", lambda: knows_no_texts, "Let the orders have other names. Then there are 2 fills. Yet"),
+    Bite(
+        "renamed_ids",
+        lambda: writes_ids_as_texts,
+        "Let the orders have other names. Then there are 1 fills. Yet there are 0: order 0 BUY",
+        f"{PLAIN}    1200  cancel  2",
+    ),
     Bite("quiet_events", lambda: stops_at_a_top_of_book, "Let tops of book be added, some of which cross our orders."),
     Bite(
         "quiet_events", lambda: counts_every_trade, "Let trades be added that cross no order. Then there are 2 fills."

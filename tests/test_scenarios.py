@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -135,6 +135,22 @@ def test_generation_uses_what_is_supported(switch: str) -> None:
         settings=settings(max_examples=2000, **QUIET),
     )
     assert not INSIDE[switch](outside)
+
+
+def test_a_cancel_is_given_before_its_submit_in_the_same_instant() -> None:
+    """Then it does nothing; whoever sorts the actions of an instant by their kind cancels what was not there yet."""
+
+    def tells(given_scenario: Scenario) -> bool:
+        sorted_by_kind = sorted(given_scenario.actions, key=lambda action: (action.ns, isinstance(action, Cancel)))
+        return simulate(given_scenario) != simulate(replace(given_scenario, actions=tuple(sorted_by_kind)))
+
+    assert tells(find(scenarios(), tells, settings=settings(max_examples=2000, **QUIET)))
+
+
+def test_a_cancel_is_early_where_its_submit_is_given_after_it() -> None:
+    early, late = scenario("5 cancel 1\n5 submit 1 BUY 100 1"), scenario("5 submit 1 BUY 100 1\n5 cancel 1")
+    assert [is_early(action, early.actions, early.rules) for action in early.actions] == [True, False]
+    assert [is_early(action, late.actions, late.rules) for action in late.actions] == [False, False]
 
 
 @settings(max_examples=150, **QUIET)

@@ -35,7 +35,7 @@ class Court:
         self._started = time.monotonic()
         self._tests = self._begun = 0
         self._tallies: list[Tally] = []
-        self._failure_case = Kept("")
+        self.unanswered: Kept | None = None  # the case of the first scenario that got no answer
         self.examples: int = _at_least(1, option("--examples"), "--examples")
         self.exhaustive: int = _at_least(0, option("--exhaustive"), "--exhaustive")
         self.max_time: float | None = _above_zero(option("--max-time"), "--max-time")
@@ -70,15 +70,12 @@ class Court:
         path = Path(self._config.getoption("--case-dir")) / case_name(case)
         try:
             write_case(case, Path(self.simulator.folder) / path)  # it may have gone elsewhere
+            kept = Kept(str(path))
         except OSError as error:
-            return Kept("", f"{path}: {error.strerror}")
-        return Kept(str(path))
-
-    def keep_failure(self, failure: SimulatorFailed) -> Kept:
-        """Write the first case of a simulator that does not answer. One is enough."""
-        if not self._failure_case.path and failure.scenario is not None:
-            self._failure_case = self.keep(ANSWERS, failure.scenario, None, str(failure))
-        return self._failure_case
+            kept = Kept("", f"{path}: {error.strerror}")
+        if law == ANSWERS:
+            self.unanswered = kept
+        return kept
 
     @pytest.hookimpl
     def pytest_collection_finish(self, session: pytest.Session) -> None:

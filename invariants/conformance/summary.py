@@ -141,7 +141,8 @@ def _line(tally: Tally, width: int) -> str:
     counts = f"{tally.scenarios:>9}  {tally.exercised:>9}  {tally.judged:>9}"
     words = (tally.message or tally.reason).strip().splitlines()
     line = f"{tally.name:{width}}  {tally.verdict:14}  {counts}  {words[0] if words else ''}".rstrip()
-    return f"{line}\n{'':{width}}  case: {tally.where}" if tally.verdict == Verdict.FAIL.value else line
+    has_case = tally.verdict == Verdict.FAIL.value and tally.where
+    return f"{line}\n{'':{width}}  case: {tally.where}" if has_case else line
 
 
 def _law_dict(tally: Tally) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from simcore.errors import shorten
 from simcore.rules import DIALS
 
 NEAR_NS = 1
+MOST_NAMED = 6
+"""Boundaries that are named beside a trade; a crowd arrives in one instant."""
+
 HEAD = ("ns", "event", "id", "side", "price_ticks", "size_lots", "")
 
 
@@ -76,11 +79,13 @@ def _marks(scenario: Scenario) -> list[tuple[int, str]]:
 
 
 def _named(ns: int, marks: list[tuple[int, str]]) -> str:
-    near = dict.fromkeys((abs(ns - at), ns - at, name) for at, name in marks if abs(ns - at) <= NEAR_NS)
-    return ", ".join(
-        f"{step:+d} ns after {name}" if step > 0 else f"{-step} ns before {name}" if step else name
-        for _, step, name in sorted(near)
-    ).replace("+", "")
+    near = sorted(dict.fromkeys((abs(ns - at), ns - at, name) for at, name in marks if abs(ns - at) <= NEAR_NS))
+    words = [
+        f"{step} ns after {name}" if step > 0 else f"{-step} ns before {name}" if step else name
+        for _, step, name in near[:MOST_NAMED]
+    ]
+    more = len(near) - MOST_NAMED
+    return ", ".join([*words, f"and {more} more"] if more > 0 else words)
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> str:

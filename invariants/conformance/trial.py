@@ -12,7 +12,7 @@ import pytest
 from invariants.cases import NOT_REPEATABLE
 from invariants.conformance.search import search
 from invariants.conformance.table import fills_table, rules_line, scenario_table
-from invariants.conformance.tally import ANSWERS, Tally
+from invariants.conformance.tally import ANSWERS, Kept, Tally
 from invariants.drivers import SimulatorFailed, SimulatorHung
 from invariants.drivers.fresh import difference_when_fresh
 from invariants.laws import LAWS
@@ -41,8 +41,9 @@ FRESH = 50
 THOROUGH = {"equals_reference": 10}
 """How many times the examples a test gets: the complete check is cheap, and sees what is rare."""
 
-LONGEST = {"equals_reference": 800}
-"""How many events a scenario may have now and then: what goes wrong after many is seen by the complete check."""
+LONGEST = {ANSWERS: 800, "equals_reference": 800}
+"""How many events a scenario may have now and then: what goes wrong after many is seen by the complete check, and a
+crash after many by the one that shows the scenario and makes it small."""
 
 MOST_COUNTED = 64
 """Events of a scenario up to which it is counted what it exercises: each is held against each order."""
@@ -239,11 +240,17 @@ class Trial:
         return comparison, Seen(scenario, heard.got, comparison.difference) if is_broken else None
 
     def _note_failure(self, failure: SimulatorFailed, tally: Tally) -> None:
-        """Count a scenario without an answer; the first one is kept as a case."""
+        """Count a scenario without an answer; the first one is kept as a case, the smallest that fails so."""
         tally.unanswered += 1
         if tally.unanswered == 1:
             tally.failure = f"{type(failure).__name__}: {failure.message}"
-            tally.keep(self._court.keep_failure(failure))
+            tally.keep(self._court.unanswered or self._kept(failure))
+
+    def _kept(self, failure: SimulatorFailed) -> Kept:
+        if failure.scenario is None:
+            return Kept("")
+        exhibit = self._minimal_failure(failure)
+        return self._court.keep(ANSWERS, exhibit.scenario, None, str(exhibit.error))
 
     def _is_pointless(self, tally: Tally) -> bool:
         return tally.unanswered >= PATIENCE or (tally.scenarios >= ELSEWHERE and tally.is_elsewhere)

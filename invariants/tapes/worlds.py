@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import NamedTuple
 
 from invariants.tapes.supports import Supports
@@ -183,10 +184,14 @@ class World:
         self.trade(gene._replace(price=_CROSSING), sweep=True)
 
     def early_cancel(self, gene: Gene) -> None:
-        """A cancel before its order is there, which must do nothing, and a trade for the order."""
+        """A cancel before its order is there, which must do nothing, and a trade for the order.
+
+        At times in the very nanosecond of the submit: the order in which actions are given decides.
+        """
         target = self._aimed(gene)
-        if self.supports.cancels and target.submit_ns > 0:
-            self.actions.append(Cancel(target.submit_ns - 1, target.name))
+        ns = target.submit_ns - 1 + gene.more % 2
+        if self.supports.cancels and ns >= 0:
+            self.actions.insert(self._place(target), Cancel(ns, target.name))
         self.trade(gene)
 
     def twin(self, gene: Gene) -> None:
@@ -254,6 +259,10 @@ class World:
             self.trade(gene._replace(price=gene.side), ns=self.tape[-1].ns)
 
     # --- choices ---
+
+    def _place(self, target: _Draft) -> int:
+        """Where its submit stands among the actions."""
+        return next(i for i, a in enumerate(self.actions) if isinstance(a, Submit) and a.order_id == target.name)
 
     def _aimed(self, gene: Gene) -> _Draft:
         """One of the last three orders; there is one, because ``grow`` submits first."""
@@ -445,8 +454,9 @@ def is_marketable(submit: Submit, tape: Iterable[TapeEvent]) -> bool:
 
 
 def is_early(action: Action, actions: Iterable[Action], rules: Rules) -> bool:
-    """Whether the action is a cancel of an order that has not arrived yet."""
-    sent = [a.ns for a in actions if isinstance(a, Submit) and a.order_id == action.order_id]
+    """Whether the action is a cancel of an order that has not arrived, or is not even sent, yet."""
+    before = takewhile(lambda a: a is not action, actions)
+    sent = [a.ns for a in before if isinstance(a, Submit) and a.order_id == action.order_id]
     return isinstance(action, Cancel) and (not sent or action.ns < sent[0] + rules.latency_ns)
 
 

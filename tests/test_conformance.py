@@ -27,6 +27,7 @@ from simcore import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 THEIRS = """
+    import ctypes
     import os
     from dataclasses import replace
     import simcore
@@ -51,7 +52,7 @@ THEIRS = """
         return simcore.simulate(scenario)
 
     def leaving(scenario):
-        os._exit(0)
+        ctypes.CDLL(None)._exit(0)
 
     def aborting(scenario):
         os.abort()
@@ -215,6 +216,12 @@ def test_a_simulator_that_ends_the_process_is_said_to(tmp_path: Path, simulator:
     done, told = verify(simulator, cwd=tmp_path)
     assert (done.returncode, told) == (3, {})
     assert f"not judged: the suite's process ended with {ended} before it told anything" in done.stdout
+
+
+def test_a_simulator_that_ends_a_worker_is_shown_how_to_see_the_scenario(tmp_path: Path) -> None:
+    done, told = verify("theirs:aborting", "-n", "1", cwd=tmp_path)
+    assert (done.returncode, of_verdict(told, "fail")) == (1, {"simulator_answers"})
+    assert "fillproof verify 'cmd:python -m invariants.drivers.serve theirs:aborting'" in done.stdout
 
 
 def test_a_crowd_that_arrives_at_once_is_not_named_one_by_one() -> None:

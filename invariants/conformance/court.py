@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 import time
 from collections.abc import Generator
 from math import ceil
@@ -103,7 +104,7 @@ class Court:
         if report.when == "call":
             self._tallies += told
         if report.failed and not told:
-            self._tallies.append(_untold(report))
+            self._tallies.append(_untold(report, self.simulator.name))
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -138,11 +139,14 @@ def _worker(config: pytest.Config) -> dict[str, Any]:
     return told
 
 
-def _untold(report: pytest.TestReport) -> Tally:
+def _untold(report: pytest.TestReport, simulator: str) -> Tally:
     """The tally of a test that came to no verdict: its worker died with the simulator, or it is broken."""
     words = str(report.longrepr).strip().splitlines() or ["no report"]
     if report.when not in ("setup", "call", "teardown"):  # xdist's word for a worker that is gone
         message = f"SimulatorCrashed: it took its whole process down in {report.nodeid}: {words[-1]}"
+        if not simulator.startswith(("cmd:", "engine:")):
+            alone = shlex.quote(f"cmd:python -m invariants.drivers.serve {shlex.quote(simulator)}")
+            message += f"; in a process of its own it shows the scenario: fillproof verify {alone}"
         return Tally(
             ANSWERS, "answers", Verdict.FAIL.value, message=message, failure=message, scenarios=1, unanswered=1
         )

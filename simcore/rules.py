@@ -82,6 +82,8 @@ class Rules:
         if abs(rate) > 1 or len(rate.as_tuple().digits) > _RATE_DIGITS:
             _refuse("fee_rate", self.fee_rate, f"a rate from -1 to 1 of at most {_RATE_DIGITS} digits")
         object.__setattr__(self, "fee_rate", rate)
+        if isinstance(self.undeclared, str):
+            _refuse("undeclared", self.undeclared, "a list of names")
         unknown = sorted(set(self.undeclared) - set(DIALS))
         if unknown:
             _refuse("undeclared", unknown[0], f"one of {', '.join(DIALS)}")

@@ -1087,6 +1087,7 @@ def test_the_defaults_are_the_first_words_and_the_origin() -> None:
         ("fee_rate", "1.01"),
         ("fee_rate", None),
         ("undeclared", {"latency"}),
+        ("undeclared", "latency_ns"),
     ],
 )
 def test_rules_refuse(dial: str, value: Any) -> None:

@@ -52,7 +52,16 @@ class _Court(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         _open_streams()
-        return super().main(*args, **extra)
+        try:
+            return super().main(*args, **extra)
+        except BrokenPipeError:  # nobody heard what is wrong with the command, and it still is
+            sys.exit(2)
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **extra)
+        except BrokenPipeError:  # of --help and --version
+            raise click.exceptions.Exit(_left()) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         gc.set_threshold(*_SELDOM)
@@ -69,9 +78,8 @@ class _Court(click.Group):
             complain("interrupted")
             ctx.exit(_INTERRUPTED)
         except OSError as error:
-            if error.errno == errno.EPIPE:  # the reader of our output has left: not our verdict
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                ctx.exit(_INTERRUPTED)
+            if error.errno == errno.EPIPE:
+                ctx.exit(_left())
             complain(f"fillproof: {error}")
             ctx.exit(2)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
@@ -82,6 +90,12 @@ class _Court(click.Group):
                     f"{traceback.format_exc()}fillproof: this is a bug in fillproof; nothing was judged", err=True
                 )
             ctx.exit(3)
+
+
+def _left() -> int:
+    """The exit code where the reader of our output has left: not our verdict."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _INTERRUPTED
 
 
 class _Terminated(KeyboardInterrupt):
@@ -423,7 +437,11 @@ def _console(width: int = 120) -> Console:
     """Standard output: in colour on a terminal, plain and so wide anywhere else."""
     from rich.console import Console
 
-    return Console() if sys.stdout.isatty() else Console(width=width, color_system=None, force_terminal=False)
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:  # rich would leave with 1, which here is a verdict
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    return Console() if sys.stdout.isatty() else Piped(width=width, color_system=None, force_terminal=False)
 
 
 def _show(report: Report, console: Console) -> None:

@@ -216,6 +216,30 @@ def test_a_stream_that_is_closed_or_full_changes_no_exit_code(
     assert (done.returncode, done.stderr) == (code, "" if "2>" in streams else done.stderr)
 
 
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("laws", 130),
+        ("laws time_is_ordered", 130),
+        ("--help", 130),
+        ("--version", 130),
+        ("audit --help", 130),
+        ("nothing", 2),
+        ("audit", 2),
+        ("audit x --workers 0", 2),
+        ("audit x --workers many", 2),
+    ],
+)
+def test_a_reader_who_has_left_is_told_no_verdict(command: str, code: int) -> None:
+    """As ``| head`` leaves; click and rich would both exit with 1."""
+    reader, pipe = os.pipe()
+    os.close(reader)
+    program = [sys.executable, "-c", "from invariants.cli import main; main()", *command.split()]
+    done = subprocess.run(program, stdout=pipe, stderr=pipe, check=False)
+    os.close(pipe)
+    assert done.returncode == code
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_a_path_has_letters_that_the_output_lacks(bundles: Path, encoding: str) -> None:
     paths = [

@@ -270,7 +270,7 @@ def audit(
     from invariants.outcome import Policy, worst
     from invariants.outputs import Files, Said
     from invariants.readers.sources import told_as
-    from invariants.report import report_bytes, report_page
+    from invariants.report import report_bytes, report_page, spare
     from invariants.report.as_markdown import step_summary
     from invariants.report.as_text import clean, counts
     from invariants.waivers import complaints, of_laws, read_waivers, today
@@ -283,17 +283,22 @@ def audit(
     files = Files(paths)
     for option, target, suffix in (("--json", json_path, ".json"), ("--html", html_path, ".html")):
         files.check(option, target, suffix)
+    for_all = {"--sarif": sarif_path, "--summary-file": summary_file}
+    for_one = {} if len(paths) > 1 else {"--json": json_path, "--html": html_path}  # else they are folders
+    spare({**for_one, **for_all}, (source.rules, waivers_path))  # of a baseline a new one may take the place
     befores = files.baselines(baseline)
     policy = Policy(today(), None if waivers_path is None else of_laws(read_waivers(waivers_path), names), strict)
     said = Said(sarif_path, step_summary() if in_step else None, summary_file)
     source.check(*paths)
     codes: list[tuple[str, int, str]] = []
-    seen = []
+    seen, read = [], list[str]()
     console = _console()
     for number, place in enumerate(_each(paths, console)):
         path = told_as(place)
         try:
             report = in_pieces.judge(source, place, max_findings, alone=len(paths) == 1)
+            read += report.run.inputs
+            spare(for_one, read)
             outcome = policy.outcome(path, report, befores[number])
             files.write(json_path, number, ".json", report_bytes, outcome.report)
             files.write(html_path, number, ".html", lambda r: report_page(r).encode(), outcome.report)
@@ -310,6 +315,7 @@ def audit(
         seen.append(outcome.seen)
         said.outcome(outcome)
     wrong = list(complaints(policy.waivers or (), seen, on=policy.on))
+    spare(for_all, read)
     said.write(wrong)
     if len(paths) > 1:
         _print_codes(codes)
@@ -350,7 +356,7 @@ def compare(a: str, b: str, json_path: Path | None, **reading: Any) -> None:
     from invariants.compare import Comparison, page_of, pairs, unpaired
     from invariants.outcome import worst
     from invariants.readers.kinds import READERS
-    from invariants.report import write_atomically
+    from invariants.report import spare, write_atomically
     from invariants.report.as_text import clean
 
     def recognised(path: Path) -> bool:
@@ -369,6 +375,9 @@ def compare(a: str, b: str, json_path: Path | None, **reading: Any) -> None:
         _show_comparison(done[-1])
     for path in unpaired(a, b, compared, recognised):
         click.echo(clean(f"compared with nothing: {path}"))
+    read = [path for pair in compared for path in pair]
+    read += [path for comparison in done for page in (comparison.a, comparison.b) for path in page["inputs"]]
+    spare({"--json": json_path}, read)
     if json_path is not None:
         told = [comparison.to_dict() for comparison in done]
         write_atomically(json_path, (json.dumps(told[0] if len(told) == 1 else told, indent=1) + "\n").encode())

@@ -59,12 +59,13 @@ def diagnose(
     from invariants.diagnosis import diagnose as examine
     from invariants.diagnosis import diagnosis_dict, diagnosis_text, print_diagnosis, sweep_dict, sweep_text
     from invariants.readers import read_run
-    from invariants.report import report_page, write_atomically
+    from invariants.report import report_page, spare, write_atomically
 
     if long_days is None and (long_pnl is not None or long_fills is not None):
         raise click.UsageError("--long-pnl and --long-fills are of a long period: say --long-days")
     seconds = _horizons(horizons)
     run = read_run(path, reader=reader, rules=rules, tape=tape)
+    spare({"--json": json_path, "--html": html_path}, (*run.inputs, rules))
     found = examine(
         run, horizons_s=seconds, bracket=bracket, long_days=long_days, long_pnl=long_pnl, long_fills=long_fills
     )

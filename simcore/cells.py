@@ -318,7 +318,8 @@ def words(cells: Cells, known: Mapping[Any, int], *, wanted: str, nullable: bool
         return known[key]
 
     def meant(some: Cells) -> list[int]:
-        return _each(some, look_up, types=(int, float, str), wanted=wanted, null=known.get(None), nullable=nullable)
+        types = (int, str, float) if nullable else (int, str)  # a hole makes floats of a DataFrame's ints
+        return _each(some, look_up, types=types, wanted=wanted, null=known.get(None), nullable=nullable)
 
     code = _codes(cells)
     if code is None:

@@ -236,10 +236,16 @@ def test_sides_are_the_same_in_the_dtypes_that_pandas_makes_of_a_hole(aggressors
     assert Run.from_frames(fills=fills(), trades=trades).trades.aggressor.tolist() == [1, 0, -1]
 
 
-@pytest.mark.parametrize("side", [[1.0, 0.5], [1.0, float("nan")], [1.0, None], [1.0, float("inf")], [True, False]])
-def test_a_side_that_is_no_side_is_named(side: object) -> None:
-    with pytest.raises(InputError, match=r"fills row [12]: side: got .*, wanted buy or sell"):
-        Run.from_frames(fills=fills(side=side), instrument=CENTS)
+@pytest.mark.parametrize("aggressor", [[1.0, 0.5], [None, float("inf")], [None, 2.0], [1, True], [None, -1.5]])
+def test_a_side_that_is_no_side_is_named(aggressor: object) -> None:
+    trades = pd.DataFrame({"ns": range(2), "price": 1, "size": 1, "aggressor": aggressor})
+    with pytest.raises(InputError, match=r"tape row 2: aggressor: got .*, wanted buy, sell or unknown"):
+        Run.from_frames(fills=fills(), trades=trades)
+
+
+def test_sides_of_objects_may_be_our_own() -> None:
+    sides = pd.Series([Side.BUY, Side.SELL], dtype=object)
+    assert Run.from_frames(fills=fills(side=sides), instrument=CENTS).fills.side.tolist() == [1, -1]
 
 
 def test_aggressor_words_and_default_seq() -> None:

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 @click.option("--tape", help="The tape, where the run has none.")
 @click.option("--rules", help="Rules file or preset that the run declares, instead of its own.")
 @click.option(
-    "--horizons", default="5,30,60,300", show_default=True, help="Seconds after the fill, with commas; 30 decides."
+    "--horizons",
+    default="5,30,60,300",
+    show_default=True,
+    help="Seconds after the fill, with commas; 30 decides, or else the nearest.",
 )
 @click.option("--bracket/--no-bracket", default=True, show_default=True, help="Fill the same actions otherwise, too.")
 @click.option("--sweeps", is_flag=True, help="Let the inside-spread maker quote the run's tape, one parameter turned.")

@@ -140,6 +140,9 @@ class Rules:
         """Read a rules file (TOML), or a preset by its bare name. Raises ``InputError``."""
         if str(path) in presets():
             return cls.from_dict({"preset": str(path)}, instrument=instrument)
+        if not Path(path).suffix and not Path(path).exists():
+            wanted = f"a readable file, or one of {', '.join(presets())}"
+            raise InputError(file=str(path), field="rules", got="neither a file nor a preset", wanted=wanted)
         return cls.from_dict(read_toml(path), file=str(path), instrument=instrument)
 
 

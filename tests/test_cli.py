@@ -359,6 +359,7 @@ def test_every_law_has_a_page(law: Law) -> None:
 
 def test_a_misspelled_law_is_answered_with_its_neighbours() -> None:
     assert "latency_is_respected" in fillproof("laws", "latency_respected").stderr
+    assert "wanted the name of a law, perhaps run_is_complete" in fillproof("laws", "nope").stderr
 
 
 @pytest.mark.parametrize("command", ["demo", "simulate", "verify", "audit", "replay", "laws"])

@@ -1147,6 +1147,16 @@ def test_rules_from_dict_refuse(given: dict[str, Any], field: str) -> None:
     assert (caught.value.file, caught.value.field) == ("my.toml", field)
 
 
+def test_a_misspelled_preset_is_answered_with_those_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        InputError, match=r"orign: rules: got 'neither .*', wanted a readable file, or one of .*, origin,"
+    ):
+        Rules.load("orign")
+    monkeypatch.chdir(tmp_path)
+    Path("orign").write_text("latency_ns = 1\n")
+    assert Rules.load("orign").latency_ns == 1
+
+
 def test_rules_file(tmp_path: Path) -> None:
     path = tmp_path / "my.toml"
     path.write_text('preset = "origin"\nttl_ns = "none"\nfee_rate = 0.0001\nundeclared = ["cross"]\n', encoding="utf-8")

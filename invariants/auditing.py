@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from invariants.laws import KINDS, LAWS
 from invariants.laws.catalogue import MAX_FINDINGS, Law
 from invariants.laws.justification import REASONS, reasons
+from invariants.laws.totals import FIGURES
 from invariants.missed import Missed, missed_crossings
 from invariants.smells import Smell, smells
 from invariants.verdict import Judgement, LawBroken, Verdict
 from simcore.errors import InputError
+from simcore.frames import UNJUDGED
 from simcore.run import Run
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ class Report:
         return 3 if self.nothing_judged or (strict and self.verdict is Verdict.UNKNOWN) else 0
 
     def raise_for_verdict(self, *, strict: bool = False) -> None:
-        """Raise ``RunBroken`` if a law is broken; if strict, ``LookupError`` if one stayed unknown."""
+        """Raise ``RunBroken`` if a law is broken; ``LookupError`` if none judged a row, or (strict) one is unknown."""
         if self.verdict is Verdict.FAIL:
             raise RunBroken(self)
         if self.exit_code(strict=strict):
@@ -96,19 +98,22 @@ class Report:
 def audit(run: Run, *, laws: Sequence[Law] = LAWS, max_findings: int = MAX_FINDINGS) -> Report:
     """Judge ``run`` by every law. At most ``max_findings`` are worded per law; counts are exact.
 
-    Raises ``InputError`` for rules that document a deviation of which no law knows.
+    Raises ``InputError`` for rules that document a deviation, or a reported total, of which no law knows.
     """
-    check_documented(run)
+    check_names(run)
     judgements = tuple(law.judge(run, max_findings=max_findings) for law in laws)
     return Report(run, judgements, smells(run), _justification(run), missed_crossings(run))
 
 
-def check_documented(run: Run) -> None:
-    """A deviation that no law knows excuses nothing, and would only look as if it did. Raises ``InputError``."""
+def check_names(run: Run) -> None:
+    """A deviation or total that no law knows is not excused, or held, and would only look so. Raises ``InputError``."""
     known = sorted(f"{law}.{kind}" for law, kinds in KINDS.items() for kind in kinds)
     for name in run.rules.documented:
         if name not in known:
             raise InputError(file="rules", field="documented", got=name, wanted=f"one of {', '.join(known)}")
+    for name in run.reported:
+        if name not in FIGURES and not name.startswith(UNJUDGED):
+            raise InputError(file="reported", field=name, got=run.reported[name], wanted=f"one of {', '.join(FIGURES)}")
 
 
 def _justification(run: Run) -> tuple[tuple[str, int], ...]:

@@ -62,9 +62,10 @@ def calibrate(
     orders, or a folder with one of them and its tape. Exit code 3: nothing could be judged.
     """
     from invariants.calibration import calibration_dict, calibration_text
-    from invariants.report.write import write_atomically
+    from invariants.report.write import spare, write_atomically
 
     found = calibration_of(_files(orders, tape, quotes, events), rules=rules, tolerance_ns=round(tolerance * 1e9))
+    spare({"--json": json_path}, (*found.inputs, rules))
     click.echo(calibration_text(found), nl=False)
     if json_path is not None:
         write_atomically(json_path, (json.dumps(calibration_dict(found), indent=1) + "\n").encode())

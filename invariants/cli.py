@@ -52,7 +52,16 @@ class _Court(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         _open_streams()
-        return super().main(*args, **extra)
+        try:
+            return super().main(*args, **extra)
+        except BrokenPipeError:  # nobody heard what is wrong with the command, and it still is
+            sys.exit(2)
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **extra)
+        except BrokenPipeError:  # of --help and --version
+            raise click.exceptions.Exit(_left()) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         gc.set_threshold(*_SELDOM)
@@ -69,9 +78,8 @@ class _Court(click.Group):
             complain("interrupted")
             ctx.exit(_INTERRUPTED)
         except OSError as error:
-            if error.errno == errno.EPIPE:  # the reader of our output has left: not our verdict
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                ctx.exit(_INTERRUPTED)
+            if error.errno == errno.EPIPE:
+                ctx.exit(_left())
             complain(f"fillproof: {error}")
             ctx.exit(2)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
@@ -82,6 +90,12 @@ class _Court(click.Group):
                     f"{traceback.format_exc()}fillproof: this is a bug in fillproof; nothing was judged", err=True
                 )
             ctx.exit(3)
+
+
+def _left() -> int:
+    """The exit code where the reader of our output has left: not our verdict."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _INTERRUPTED
 
 
 class _Terminated(KeyboardInterrupt):
@@ -256,7 +270,7 @@ def audit(
     from invariants.outcome import Policy, worst
     from invariants.outputs import Files, Said
     from invariants.readers.sources import told_as
-    from invariants.report import report_bytes, report_page
+    from invariants.report import report_bytes, report_page, spare
     from invariants.report.as_markdown import step_summary
     from invariants.report.as_text import clean, counts
     from invariants.waivers import complaints, of_laws, read_waivers, today
@@ -269,17 +283,22 @@ def audit(
     files = Files(paths)
     for option, target, suffix in (("--json", json_path, ".json"), ("--html", html_path, ".html")):
         files.check(option, target, suffix)
+    for_all = {"--sarif": sarif_path, "--summary-file": summary_file}
+    for_one = {} if len(paths) > 1 else {"--json": json_path, "--html": html_path}  # else they are folders
+    spare({**for_one, **for_all}, (source.rules, waivers_path))  # of a baseline a new one may take the place
     befores = files.baselines(baseline)
     policy = Policy(today(), None if waivers_path is None else of_laws(read_waivers(waivers_path), names), strict)
     said = Said(sarif_path, step_summary() if in_step else None, summary_file)
     source.check(*paths)
     codes: list[tuple[str, int, str]] = []
-    seen = []
+    seen, read = [], list[str]()
     console = _console()
     for number, place in enumerate(_each(paths, console)):
         path = told_as(place)
         try:
             report = in_pieces.judge(source, place, max_findings, alone=len(paths) == 1)
+            read += report.run.inputs
+            spare(for_one, read)
             outcome = policy.outcome(path, report, befores[number])
             files.write(json_path, number, ".json", report_bytes, outcome.report)
             files.write(html_path, number, ".html", lambda r: report_page(r).encode(), outcome.report)
@@ -296,6 +315,7 @@ def audit(
         seen.append(outcome.seen)
         said.outcome(outcome)
     wrong = list(complaints(policy.waivers or (), seen, on=policy.on))
+    spare(for_all, read)
     said.write(wrong)
     if len(paths) > 1:
         _print_codes(codes)
@@ -336,7 +356,7 @@ def compare(a: str, b: str, json_path: Path | None, **reading: Any) -> None:
     from invariants.compare import Comparison, page_of, pairs, unpaired
     from invariants.outcome import worst
     from invariants.readers.kinds import READERS
-    from invariants.report import write_atomically
+    from invariants.report import spare, write_atomically
     from invariants.report.as_text import clean
 
     def recognised(path: Path) -> bool:
@@ -361,6 +381,9 @@ def compare(a: str, b: str, json_path: Path | None, **reading: Any) -> None:
         _show_comparison(done[-1])
     for path in unpaired(a, b, compared, recognised):
         click.echo(clean(f"compared with nothing: {path}"))
+    read = [path for pair in compared for path in pair]
+    read += [path for comparison in done for page in (comparison.a, comparison.b) for path in page["inputs"]]
+    spare({"--json": json_path}, read)
     if json_path is not None and done:
         told = [comparison.to_dict() for comparison in done]
         write_atomically(json_path, (json.dumps(told[0] if len(compared) == 1 else told, indent=1) + "\n").encode())
@@ -429,7 +452,11 @@ def _console(width: int = 120) -> Console:
     """Standard output: in colour on a terminal, plain and so wide anywhere else."""
     from rich.console import Console
 
-    return Console() if sys.stdout.isatty() else Console(width=width, color_system=None, force_terminal=False)
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:  # rich would leave with 1, which here is a verdict
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    return Console() if sys.stdout.isatty() else Piped(width=width, color_system=None, force_terminal=False)
 
 
 def _show(report: Report, console: Console) -> None:

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 @click.option("--tape", help="The tape, where the run has none.")
 @click.option("--rules", help="Rules file or preset that the run declares, instead of its own.")
 @click.option(
-    "--horizons", default="5,30,60,300", show_default=True, help="Seconds after the fill, with commas; 30 decides."
+    "--horizons",
+    default="5,30,60,300",
+    show_default=True,
+    help="Seconds after the fill, with commas; 30 decides, or else the nearest.",
 )
 @click.option("--bracket/--no-bracket", default=True, show_default=True, help="Fill the same actions otherwise, too.")
 @click.option("--sweeps", is_flag=True, help="Let the inside-spread maker quote the run's tape, one parameter turned.")
@@ -59,12 +62,13 @@ def diagnose(
     from invariants.diagnosis import diagnose as examine
     from invariants.diagnosis import diagnosis_dict, diagnosis_text, print_diagnosis, sweep_dict, sweep_text
     from invariants.readers import read_run
-    from invariants.report import report_page, write_atomically
+    from invariants.report import report_page, spare, write_atomically
 
     if long_days is None and (long_pnl is not None or long_fills is not None):
         raise click.UsageError("--long-pnl and --long-fills are of a long period: say --long-days")
     seconds = _horizons(horizons)
     run = read_run(path, reader=reader, rules=rules, tape=tape)
+    spare({"--json": json_path, "--html": html_path}, (*run.inputs, rules))
     found = examine(
         run, horizons_s=seconds, bracket=bracket, long_days=long_days, long_pnl=long_pnl, long_fills=long_fills
     )

@@ -67,4 +67,5 @@ def _briefly(law: Law) -> str:
 
 def _nearest(name: str) -> str:
     names = [law.name for law in LAWS]
-    return f"one of {', '.join(get_close_matches(name, names, n=3, cutoff=0.4) or names)}"
+    near = get_close_matches(name, names, n=3, cutoff=0.4)
+    return f"the name of a law, perhaps {' or '.join(near)}" if near else f"one of {', '.join(names)}"

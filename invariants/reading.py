@@ -114,7 +114,9 @@ class Source:
             one = {"strategy": self.strategy, "pair": self.pair}
             return read_run(path, reader=self.reader, rules=self.rules, tape=self.tape, **one)
         from invariants.readers.mapping import read_mapped, write_map
+        from invariants.report import spare
 
+        spare({"--save-map": self.save_map}, (path, self.tape, self.rules))
         run = read_mapped(path, columns=list(self.maps), rules=self.rules, tape=self.tape)
         if self.save_map is not None:
             write_map(self.save_map, table=path, columns=list(self.maps))

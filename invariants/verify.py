@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -49,7 +50,7 @@ def verify(simulator: str, json_path: Path | None, waivers_path: Path | None, st
     """
     excused, wrong = _held(waivers_path, simulator)
     if json_path is not None:
-        _clear(json_path)
+        json_path = cleared(json_path, (*_files_of(simulator), options["rules"], waivers_path))
     pytest_code, text = _run(simulator, options)
     if json_path is not None and text is not None:
         from invariants.report.write import write_atomically  # noqa: PLC0415 - as in the command line
@@ -150,13 +151,30 @@ def _clean_environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k not in ("PYTEST_ADDOPTS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")}
 
 
-def _clear(path: Path) -> None:
-    """What an earlier call left must not be taken for the answer of this one. Raises ``InputError``."""
+def _files_of(simulator: str) -> Iterator[str]:
+    """The files that the name of a simulator may be of."""
+    name = simulator.rpartition(":")[0]
+    yield from (name, f"{name.replace('.', '/')}.py", *simulator.removeprefix("cmd:").split())
+
+
+def cleared(path: Path, read: Iterable[str | Path | None]) -> Path:
+    """The file itself, gone: what an earlier call left must not be taken for the answer of this one.
+
+    A device stays. Raises ``InputError``, also for a file that is ``read``.
+    """
+    from invariants.report.write import spare  # noqa: PLC0415 - as in the command line
+
+    spare({"--json": path}, read)
     try:
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if path.is_file():
+            path = path.resolve()
+            path.unlink()
     except OSError as error:
         wanted = "a place that can be written"
         raise InputError(file=str(path), field="file", got=error.strerror, wanted=wanted) from None
+    return path
 
 
 def pages_on(simulator: str, told: Mapping[str, Any] | None) -> Iterator[str]:

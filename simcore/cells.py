@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal, Inexact, localcontext
+from enum import IntEnum
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -21,7 +23,7 @@ from simcore import grid
 from simcore import pandas_later as pd
 from simcore.errors import InputError
 from simcore.grid import Ints, Mask, OffGridError, Step
-from simcore.units import EXACT, INT64_MAX
+from simcore.units import EXACT, INT64_MAX, nanoseconds_of
 
 ABSENT = -(2**63)
 NANOSECONDS = "whole nanoseconds (int64)"
@@ -203,7 +205,7 @@ def _unscaled(array: Any, null: Mask) -> Ints | None:
 
 def _objects(values: list[Any], missing: Any) -> tuple[str, npt.NDArray[Any], Mask, int]:
     array = np.empty(len(values), np.object_)
-    array[:] = [v.item() if isinstance(v, np.generic) else v for v in values]
+    array[:] = [v.item() if isinstance(v, np.generic) else int(v) if isinstance(v, IntEnum) else v for v in values]
     # a NaN among objects is a number that somebody computed; None, NA and NaT are holes
     holes = [v is None or v is pd.NA or v is pd.NaT for v in values]
     return "object", array, np.array(holes, np.bool_) | missing, 0
@@ -284,7 +286,7 @@ def ints(cells: Cells, *, nullable: bool = False, wanted: str = NANOSECONDS) -> 
         return np.where(cells.null, ABSENT, cells.values) if cells.null.any() else cells.values
     if cells.kind == "float" and nullable:
         return _ints_of_floats(cells, wanted)
-    types = (int, str)
+    types = (int, str, *{kind for kind in set(map(type, cells.values)) if issubclass(kind, datetime)})
     return np.array(_each(cells, _int_of, types=types, wanted=wanted, null=ABSENT, nullable=nullable), dtype=np.int64)
 
 
@@ -297,10 +299,10 @@ def _ints_of_floats(cells: Cells, wanted: str) -> Ints:
     return np.where(null, ABSENT, values.astype(np.int64))
 
 
-def _int_of(value: int | str) -> int:
+def _int_of(value: int | str | datetime) -> int:
     if isinstance(value, str) and not (value.strip().lstrip("+-").isdecimal() and value.isascii() and len(value) < 40):
         raise ValueError(value)
-    number = int(value)
+    number = nanoseconds_of(value) if isinstance(value, datetime) else int(value)
     if not -INT64_MAX <= number <= INT64_MAX:
         raise ValueError(number)
     return number
@@ -309,14 +311,15 @@ def _int_of(value: int | str) -> int:
 def words(cells: Cells, known: Mapping[Any, int], *, wanted: str, nullable: bool = False) -> Ints:
     """Words of a small vocabulary, in any case, as what they stand for; ``known[None]`` where null."""
 
-    def look_up(value: int | str) -> int:
+    def look_up(value: float | str) -> int:
         key = value.strip().casefold() if isinstance(value, str) else value
         if key not in known:
             raise ValueError(value)
         return known[key]
 
     def meant(some: Cells) -> list[int]:
-        return _each(some, look_up, types=(int, str), wanted=wanted, null=known.get(None), nullable=nullable)
+        types = (int, str, float) if nullable else (int, str)  # a hole makes floats of a DataFrame's ints
+        return _each(some, look_up, types=types, wanted=wanted, null=known.get(None), nullable=nullable)
 
     code = _codes(cells)
     if code is None:
@@ -356,6 +359,8 @@ def _codes(cells: Cells) -> Ints | None:
         low, high = int(cells.values.min()), int(cells.values.max())
         if high - low < _FEW:
             return cells.values - low
+    if cells.kind == "float" and not cells.null.any():
+        return np.asarray(np.unique(cells.values, return_inverse=True)[1])  # to which one NaN is another
     if cells.kind == "object" and set(map(type, cells.values)) <= {str, type(None)}:
         code, _ = pd.factorize(cells.values)
         return np.asarray(code + 1)  # a null has -1

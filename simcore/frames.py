@@ -8,7 +8,7 @@ Columns (prices and sizes in price and size units: int, float, Decimal or text):
 - ``fills``: ns, order_id, side, price, size, optional ns_to, trade_seq, fee (currency)
 - ``positions``: ns, position
 
-Times are int64 nanoseconds since 1970 UTC, or datetimes (naive means UTC). Every table may carry
+Times are int64 nanoseconds since 1970 UTC, or datetimes (naive means UTC), in a column of either. Every table may carry
 ``row``, the place of each row in the file it came from; otherwise rows count from 1. Other columns
 are left alone.
 
@@ -22,8 +22,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from datetime import datetime
 from decimal import Decimal, localcontext
-from typing import Any, TypeAlias
+from numbers import Integral
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -50,13 +52,14 @@ from simcore.run import (
     Tops,
     Trades,
 )
-from simcore.units import EXACT, Instrument, decimal_of
+from simcore.units import EXACT, INT64_MAX, Instrument, decimal_of, nanoseconds_of
 
 SIDES: dict[Any, int] = {1: 1, -1: -1, "buy": 1, "sell": -1, "b": 1, "s": -1, "1": 1, "+1": 1, "-1": -1}
 AGGRESSORS: dict[Any, int] = {**SIDES, 0: 0, "0": 0, "": 0, "unknown": 0, None: 0}
 ENDINGS: dict[Any, int] = {**{state.word: int(state) for state in EndState}, None: 0}
 STAMPS = ("submit_ns", "live_ns", "cancel_ns", "end_ns")
 Frame: TypeAlias = "pd.DataFrame | pa.Table"
+T = TypeVar("T")
 UNJUDGED = "unjudged."
 """Prefix of a reported figure whose meaning nobody knows: kept and listed, read by no law."""
 
@@ -76,7 +79,8 @@ class Sheet:
 
     def __init__(self, frame: Any, table: str, file: str, *, skipped: int = 0) -> None:
         if not isinstance(frame, pa.Table) and not isinstance(frame, pd.DataFrame):
-            raise InputError(file=file, field=table, got=type(frame).__name__, wanted="a pandas DataFrame")
+            got = f"{type(frame).__module__}.{type(frame).__name__}"  # polars has a DataFrame, too
+            raise InputError(file=file, field=table, got=got, wanted="a pandas DataFrame or a pyarrow Table")
         self.names = list(frame.column_names if isinstance(frame, pa.Table) else frame.columns)
         check_names(self.names, file)
         self.frame, self.table, self.file = frame, table, file
@@ -224,8 +228,8 @@ def run_from_frames(
     reported: Mapping[str, Any] | None = None,
     provenance: Mapping[str, str] | None = None,
     name: str = "run",
-    end_ns: int | None = None,
-    last_event_ns: int | None = None,
+    end_ns: int | datetime | None = None,
+    last_event_ns: int | datetime | None = None,
     exit_code: int | None = None,
     engine: str = "",
     engine_version: str = "",
@@ -239,7 +243,7 @@ def run_from_frames(
     names each table (tape, quotes, orders, fills, positions) in findings; ``rejected`` are rows
     that the caller could not read into the tables. Raises ``InputError``.
     """
-    grid = instrument or Instrument()
+    grid = _kind_of("instrument", instrument, Instrument) or Instrument()
     given = {"tape": trades, "quotes": tops, "orders": orders, "fills": fills, "positions": positions}
     names = {table: (files or {}).get(table, table) for table in given}
     sheets = {t: Sheet(_no_rows(t) if f is None else f, t, names[t]) for t, f in given.items()}
@@ -254,23 +258,40 @@ def run_from_frames(
         quotes,
         our_orders,
         our_fills,
-        rules=Rules(undeclared=frozenset(DIALS)) if rules is None else rules,
+        rules=_kind_of("rules", rules, Rules) or Rules(undeclared=frozenset(DIALS)),
         instrument=grid,
         positions=sampled,
         has_tape=trades is not None,
         provenance=provenance_of(() if orders is None else sheets["orders"].names, provenance),
-        reported=reported_of(reported or {}, names["fills"] if files is None else files.get("reported", "reported")),
+        reported=reported_of(reported or {}, (files or {}).get("reported", "reported")),
         rejected=(*bad, *rejected),
         read={table: len(frame) for table, frame in given.items() if frame is not None},
         files={**names, **(files or {})},
         inputs=dict(inputs or {}),
         name=name,
-        end_ns=end_ns,
-        last_event_ns=last_event_ns,
-        exit_code=exit_code,
+        end_ns=_whole("end_ns", end_ns),
+        last_event_ns=_whole("last_event_ns", last_event_ns),
+        exit_code=_whole("exit_code", exit_code),
         engine=engine,
         engine_version=engine_version,
     )
+
+
+def _kind_of(field: str, value: T | None, kind: type[T]) -> T | None:
+    if value is None or isinstance(value, kind):
+        return value
+    raise InputError(file="run", field=field, got=value, wanted=f"simcore.{kind.__name__}, or None")
+
+
+def _whole(field: str, value: Any) -> int | None:
+    """A fact of the run that is a whole number, an instant among them, or None."""
+    if isinstance(value, datetime) and field != "exit_code":
+        return nanoseconds_of(value)
+    if value is None:
+        return None
+    if isinstance(value, Integral) and not isinstance(value, bool) and abs(int(value)) <= INT64_MAX:
+        return int(value)
+    raise InputError(file="run", field=field, got=value, wanted="a whole number (int64), or None")
 
 
 def _check_ids(our_fills: Fills, our_orders: Orders, file: str) -> None:

@@ -82,6 +82,8 @@ class Rules:
         if abs(rate) > 1 or len(rate.as_tuple().digits) > _RATE_DIGITS:
             _refuse("fee_rate", self.fee_rate, f"a rate from -1 to 1 of at most {_RATE_DIGITS} digits")
         object.__setattr__(self, "fee_rate", rate)
+        if isinstance(self.undeclared, str):
+            _refuse("undeclared", self.undeclared, "a list of names")
         unknown = sorted(set(self.undeclared) - set(DIALS))
         if unknown:
             _refuse("undeclared", unknown[0], f"one of {', '.join(DIALS)}")
@@ -138,6 +140,9 @@ class Rules:
         """Read a rules file (TOML), or a preset by its bare name. Raises ``InputError``."""
         if str(path) in presets():
             return cls.from_dict({"preset": str(path)}, instrument=instrument)
+        if not Path(path).suffix and not Path(path).exists():
+            wanted = f"a readable file, or one of {', '.join(presets())}"
+            raise InputError(file=str(path), field="rules", got="neither a file nor a preset", wanted=wanted)
         return cls.from_dict(read_toml(path), file=str(path), instrument=instrument)
 
 

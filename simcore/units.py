@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, localcontext
 from enum import IntEnum
 from numbers import Integral
@@ -31,6 +32,24 @@ class Side(IntEnum):
 
     BUY = 1
     SELL = -1
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def nanoseconds_of(instant: datetime) -> int:
+    """A ``datetime``, also pandas' finer one, as nanoseconds since 1970; without a zone it is UTC.
+
+    Raises ``ValueError`` where int64 does not reach it and pandas counts.
+    """
+    try:
+        exact = getattr(instant, "value", None)  # of a pandas.Timestamp
+    except OverflowError as error:
+        raise ValueError(str(error)) from None
+    if exact is not None:
+        return int(exact)
+    since = (instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)) - _EPOCH
+    return since // timedelta(microseconds=1) * 1000
 
 
 def decimal_of(value: Any, *, field: str, file: str = "instrument", row: int | None = None) -> Decimal:

@@ -25,7 +25,8 @@ from invariants.readers.bundle import write_bundle
 from invariants.reading import busy, counting
 from invariants.report import read_report
 from invariants.simulate import logged_run
-from simcore import Instrument, Rules, Run, Scenario, Side, Submit, Trade
+from invariants.verify import cleared
+from simcore import InputError, Instrument, Rules, Run, Scenario, Side, Submit, Trade
 from simcore import simulate as reference
 
 SCENARIO = Scenario(
@@ -216,6 +217,89 @@ def test_a_stream_that_is_closed_or_full_changes_no_exit_code(
     assert (done.returncode, done.stderr) == (code, "" if "2>" in streams else done.stderr)
 
 
+@pytest.mark.parametrize(
+    ("command", "victim"),
+    [
+        ("audit honest --json", "honest/fills.parquet"),
+        ("audit honest --html", "honest/tape.parquet"),
+        ("audit honest early --sarif", "early/run.toml"),
+        ("audit honest --workers 1 --summary-file", "honest/orders.parquet"),
+        ("audit honest --rules rules.toml --json", "rules.toml"),
+        ("diagnose honest --json", "honest/fills.parquet"),
+        ("diagnose honest --rules rules.toml --html", "rules.toml"),
+        ("compare honest early --json", "early/fills.parquet"),
+        ("compare honest report.json --json", "report.json"),
+        ("audit table.csv --map ns=when --save-map", "table.csv"),
+        ("verify simulator.py:simulate --json", "simulator.py"),
+        ("verify simulator:simulate --json", "simulator.py"),
+        ("verify cmd:./simulator.py --json", "simulator.py"),
+    ],
+)
+def test_nothing_is_written_over_what_is_read(
+    bundles: Path, monkeypatch: pytest.MonkeyPatch, command: str, victim: str
+) -> None:
+    monkeypatch.chdir(bundles)
+    Path("rules.toml").write_text("latency_ns = 250\n")
+    Path("table.csv").write_text("when,side,price,size\n1767571200000000000,buy,100,1\n")
+    Path("simulator.py").write_text("from simcore import simulate\n")
+    assert fillproof("audit", "honest", "--json", "report.json").exit_code == 0
+    before = Path(victim).read_bytes()
+    Path("link").symlink_to(victim)
+    for target in (victim, bundles / victim, "link"):
+        result = fillproof(*command.split(), target)
+        assert (result.exit_code, Path(victim).read_bytes()) == (2, before)
+        assert "wanted a file that is not read" in result.stderr
+
+
+def test_two_reports_need_two_files_and_a_baseline_may_be_renewed(bundles: Path) -> None:
+    new = bundles / "new"
+    result = fillproof("audit", bundles / "honest", "--json", new, "--html", new)
+    assert (result.exit_code, new.exists()) == (2, False)
+    assert "wanted another file than that of --html" in result.stderr or "that of --json" in result.stderr
+    for more in ([], ["--baseline", new]):
+        assert fillproof("audit", bundles / "early", "--json", new, *more).exit_code == (0 if more else 1)
+    assert (
+        fillproof("audit", bundles / "honest", bundles / "early", "--json", bundles, "--html", bundles).exit_code == 1
+    )
+
+
+def test_what_verify_left_before_is_gone_and_a_device_stays(tmp_path: Path) -> None:
+    file, link, pipe = tmp_path / "told.json", tmp_path / "link.json", tmp_path / "pipe"
+    file.write_text("{}")
+    link.symlink_to(file)
+    os.mkfifo(pipe)
+    assert cleared(link, ()) == file
+    assert (file.exists(), link.is_symlink()) == (False, True)
+    assert cleared(pipe, ()) == pipe
+    assert pipe.is_fifo()
+    with pytest.raises(InputError, match="Is a directory"):
+        cleared(tmp_path, ())
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("laws", 130),
+        ("laws time_is_ordered", 130),
+        ("--help", 130),
+        ("--version", 130),
+        ("audit --help", 130),
+        ("nothing", 2),
+        ("audit", 2),
+        ("audit x --workers 0", 2),
+        ("audit x --workers many", 2),
+    ],
+)
+def test_a_reader_who_has_left_is_told_no_verdict(command: str, code: int) -> None:
+    """As ``| head`` leaves; click and rich would both exit with 1."""
+    reader, pipe = os.pipe()
+    os.close(reader)
+    program = [sys.executable, "-c", "from invariants.cli import main; main()", *command.split()]
+    done = subprocess.run(program, stdout=pipe, stderr=pipe, check=False)
+    os.close(pipe)
+    assert done.returncode == code
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_a_path_has_letters_that_the_output_lacks(bundles: Path, encoding: str) -> None:
     paths = [
@@ -275,6 +359,7 @@ def test_every_law_has_a_page(law: Law) -> None:
 
 def test_a_misspelled_law_is_answered_with_its_neighbours() -> None:
     assert "latency_is_respected" in fillproof("laws", "latency_respected").stderr
+    assert "wanted the name of a law, perhaps run_is_complete" in fillproof("laws", "nope").stderr
 
 
 @pytest.mark.parametrize("command", ["demo", "simulate", "verify", "audit", "replay", "laws"])

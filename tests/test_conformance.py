@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -122,6 +123,29 @@ def test_the_reference_breaks_nothing(tmp_path: Path) -> None:
     assert all(told["features"][name] >= 20 for name in FEATURES)
     assert not list(tmp_path.glob(".fillproof/**/*.json"))
     assert "verify: holds" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "python_files = check_*.py",
+        "python_functions = check_*",
+        "python_files = *.py\npython_classes = *\npython_functions = *",
+        "empty_parameter_set_mark = fail_at_collect",
+    ],
+    ids=lambda settings: settings.replace("\n", ", "),
+)
+def test_the_suite_is_whole_whatever_a_project_calls_its_own_tests(tmp_path: Path, settings: str) -> None:
+    """Beside tests of the project's own, which pass, a suite that is not collected would be a pass."""
+    (tmp_path / "theirs.py").write_text(dedent(THEIRS))
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\nfilterwarnings = error\n{settings}\n")
+    command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--pyargs", "invariants.conformance")
+    done = run(*command, "--simulator", "theirs:too_early", "--examples", "5", cwd=tmp_path)
+    assert done.returncode == 1, done.stdout
+    assert "EqualsReference: " in done.stdout
+    counts = re.findall(r"(\d+) (?:failed|passed|skipped|error)", done.stdout.splitlines()[-1])
+    answers = exhaustive = 1
+    assert sum(map(int, counts)) == answers + len(LAWS) + len(RELATIONS) + exhaustive
 
 
 def test_the_failed_tests_are_the_broken_laws(tmp_path: Path) -> None:

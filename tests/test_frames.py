@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simcore import InputError, Instrument, Rules, Run
+from invariants import audit
+from simcore import InputError, Instrument, Rules, Run, Side
 from simcore.cells import cells_of
 from simcore.grid import OffGridError, Step, count_of, of_floats, of_ints
 from simcore.rules import DIALS
@@ -75,8 +77,10 @@ def test_a_price_is_the_same_in_every_dtype(prices: object) -> None:
         [str(T0), str(T0 + 1)],
         np.array([T0, T0 + 1], dtype="uint64"),
         pd.array([T0, T0 + 1], dtype=pd.ArrowDtype(pa.timestamp("ns", "UTC"))),
+        pd.Series([pd.Timestamp(T0), pd.Timestamp(T0 + 1)], dtype=object),
+        pd.Series([pd.Timestamp(T0, tz="Asia/Tokyo"), T0 + 1], dtype=object),
     ],
-    ids=lambda ns: str(getattr(ns, "dtype", type(ns[0]).__name__)),
+    ids=lambda ns: f"{getattr(ns, 'dtype', '')} {type(ns[0]).__name__}",
 )
 def test_an_instant_is_the_same_in_every_dtype(ns: object) -> None:
     assert Run.from_frames(fills=fills(ns=ns), instrument=CENTS).fills.ns.tolist() == [T0, T0 + 1]
@@ -85,6 +89,39 @@ def test_an_instant_is_the_same_in_every_dtype(ns: object) -> None:
 def test_coarse_datetimes_are_nanoseconds_inside() -> None:
     stamps = pd.Series(pd.to_datetime(["2024-01-01", "2024-01-02"])).astype("datetime64[s]")
     assert np.diff(Run.from_frames(fills=fills(ns=stamps), instrument=CENTS).fills.ns).tolist() == [86_400 * 10**9]
+
+
+@pytest.mark.parametrize(
+    ("instant", "ns"),
+    [
+        (datetime(2024, 1, 1, microsecond=1), 1_704_067_200_000_001_000),  # noqa: DTZ001 - naive means UTC
+        (datetime(2024, 1, 1, 9, tzinfo=timezone(timedelta(hours=9))), 1_704_067_200_000_000_000),
+        (datetime(1969, 12, 31, tzinfo=UTC), -86_400 * 10**9),
+        (pd.Timestamp("2024-01-01").as_unit("s"), 1_704_067_200_000_000_000),
+        (None, ABSENT),
+        (pd.NaT, ABSENT),
+    ],
+    ids=str,
+)
+def test_an_instant_among_objects_is_exact(instant: object, ns: int) -> None:
+    column = pd.Series([instant, None], dtype=object)
+    run = Run.from_frames(fills=fills(), orders=orders(cancel_ns=column), instrument=CENTS)
+    assert run.orders.cancel_ns.tolist() == [ns, ABSENT]
+
+
+@pytest.mark.parametrize(
+    "instant",
+    [datetime(1500, 1, 1, tzinfo=UTC), pd.Timestamp("1500-01-01").as_unit("s"), date(2024, 1, 1), pd.Timedelta(1)],
+    ids=str,
+)
+def test_what_is_no_instant_of_int64_is_refused_with_its_row(instant: object) -> None:
+    with pytest.raises(InputError, match=r"orders row 2: cancel_ns: got .*, wanted whole nanoseconds"):
+        Run.from_frames(fills=fills(), orders=orders(cancel_ns=pd.Series([None, instant], dtype=object)))
+
+
+def test_an_instant_is_no_price() -> None:
+    with pytest.raises(InputError, match="fills row 1: price"):
+        Run.from_frames(fills=fills(price=pd.Series([pd.Timestamp(1), 2], dtype=object)))
 
 
 def test_numbers_off_the_grid_or_not_finite_reject_their_rows_and_nothing_else() -> None:
@@ -182,6 +219,35 @@ def test_fees_become_exact_ticks_times_lots(fee: object, want: object) -> None:
     assert Run.from_frames(fills=fills(fee=fee), instrument=CENTS).fills.fee.tolist() == want
 
 
+@pytest.mark.parametrize(
+    "aggressors",
+    [
+        [1, None, -1],
+        [1, float("nan"), -1],
+        [Side.BUY, None, Side.SELL],
+        pd.Series([Side.BUY, None, Side.SELL], dtype=object),
+        pd.array([1.0, None, -1.0], dtype="Float64"),
+        pd.Series([1.0, None, -1], dtype=object),
+    ],
+    ids=repr,
+)
+def test_sides_are_the_same_in_the_dtypes_that_pandas_makes_of_a_hole(aggressors: object) -> None:
+    trades = pd.DataFrame({"ns": range(3), "price": 1, "size": 1, "aggressor": aggressors})
+    assert Run.from_frames(fills=fills(), trades=trades).trades.aggressor.tolist() == [1, 0, -1]
+
+
+@pytest.mark.parametrize("aggressor", [[1.0, 0.5], [None, float("inf")], [None, 2.0], [1, True], [None, -1.5]])
+def test_a_side_that_is_no_side_is_named(aggressor: object) -> None:
+    trades = pd.DataFrame({"ns": range(2), "price": 1, "size": 1, "aggressor": aggressor})
+    with pytest.raises(InputError, match=r"tape row 2: aggressor: got .*, wanted buy, sell or unknown"):
+        Run.from_frames(fills=fills(), trades=trades)
+
+
+def test_sides_of_objects_may_be_our_own() -> None:
+    sides = pd.Series([Side.BUY, Side.SELL], dtype=object)
+    assert Run.from_frames(fills=fills(side=sides), instrument=CENTS).fills.side.tolist() == [1, -1]
+
+
 def test_aggressor_words_and_default_seq() -> None:
     trades = pd.DataFrame({"ns": range(6), "price": 1, "size": 1, "aggressor": ["buy", "S", None, "", 1, -1]})
     run = Run.from_frames(fills=fills(), trades=trades, instrument=CENTS)
@@ -202,6 +268,14 @@ def test_reported_totals_keep_the_digits_with_which_they_were_printed() -> None:
         {"fills": fills(), "provenance": {"submit_ns": "seen"}},
         {"fills": fills(), "provenance": {"sent_ns": "native"}},
         {"fills": fills(), "reported": {"pnl": "lots"}},
+        {"fills": fills(), "rules": {"latency_ns": 1}},
+        {"fills": fills(), "rules": "origin"},
+        {"fills": fills(), "instrument": ("0.01", "0.0001")},
+        {"fills": fills(), "exit_code": "0"},
+        {"fills": fills(), "exit_code": True},
+        {"fills": fills(), "end_ns": float(T0)},
+        {"fills": fills(), "end_ns": 2**63},
+        {"fills": fills(), "last_event_ns": "noon"},
         {"fills": pd.concat([fills(), fills()], axis=1)},
     ],
     ids=str,
@@ -209,6 +283,26 @@ def test_reported_totals_keep_the_digits_with_which_they_were_printed() -> None:
 def test_what_is_no_table_or_word_is_refused(arguments: dict[str, object]) -> None:
     with pytest.raises(InputError):
         Run.from_frames(**arguments)
+
+
+def test_a_table_of_another_library_is_told_by_its_library() -> None:
+    class DataFrame:
+        """What polars calls its table, too."""
+
+    with pytest.raises(InputError, match=r"fills: fills: got 'test_frames.DataFrame', wanted a pandas DataFrame or"):
+        Run.from_frames(fills=DataFrame())
+
+
+def test_the_end_of_a_run_may_be_an_instant_of_its_table() -> None:
+    end_ns = pd.to_datetime([T0, T0 + 1]).max()
+    run = Run.from_frames(fills=fills(), instrument=CENTS, end_ns=end_ns, last_event_ns=np.int64(T0))
+    assert (run.end_ns, run.last_event_ns) == (T0 + 1, T0)
+
+
+def test_a_total_that_no_law_knows_is_refused_and_not_left_aside() -> None:
+    run = Run.from_frames(fills=fills(), instrument=CENTS, reported={"fils": 3})
+    with pytest.raises(InputError, match=r"reported: fils: got .*, wanted one of fills, "):
+        audit(run)
 
 
 def test_frames_of_a_run_are_its_columns() -> None:

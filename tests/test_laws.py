@@ -177,6 +177,15 @@ INTEGRITY = (
         """,
         judged=6,
     ),
+    fails(
+        "time_is_ordered",
+        "fills row 1 ns_to=9, but should be at least 10 [its ns]",
+        """
+        1       submit  A  BUY  100  2
+        10..9   fill    A  BUY  100  1
+        10..10  fill    A  BUY  100  1
+        """,
+    ),
     passes(
         "time_is_ordered",
         """

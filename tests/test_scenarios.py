@@ -51,6 +51,12 @@ def times(given_scenario: Scenario) -> list[int]:
 # What is generated
 
 
+@pytest.mark.parametrize("rules", ["origin", {"latency_ns": 1}, 5])
+def test_rules_are_asked_for_where_they_are_named_and_not_where_they_are_drawn(rules: Any) -> None:
+    with pytest.raises(InputError, match=r"scenarios: rules: got .*, wanted Rules, a strategy of Rules, or None"):
+        scenarios(rules=rules)
+
+
 def test_every_feature_is_reached() -> None:
     counts: Counter[str] = Counter()
 

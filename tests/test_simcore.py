@@ -1087,6 +1087,7 @@ def test_the_defaults_are_the_first_words_and_the_origin() -> None:
         ("fee_rate", "1.01"),
         ("fee_rate", None),
         ("undeclared", {"latency"}),
+        ("undeclared", "latency_ns"),
     ],
 )
 def test_rules_refuse(dial: str, value: Any) -> None:
@@ -1144,6 +1145,16 @@ def test_rules_from_dict_refuse(given: dict[str, Any], field: str) -> None:
     with pytest.raises(InputError) as caught:
         Rules.from_dict(given, file="my.toml")
     assert (caught.value.file, caught.value.field) == ("my.toml", field)
+
+
+def test_a_misspelled_preset_is_answered_with_those_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        InputError, match=r"orign: rules: got 'neither .*', wanted a readable file, or one of .*, origin,"
+    ):
+        Rules.load("orign")
+    monkeypatch.chdir(tmp_path)
+    Path("orign").write_text("latency_ns = 1\n")
+    assert Rules.load("orign").latency_ns == 1
 
 
 def test_rules_file(tmp_path: Path) -> None:

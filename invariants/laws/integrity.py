@@ -63,7 +63,8 @@ def _rejection(lost: list[Rejected], row: int) -> Claim:
 def time_is_ordered(run: Run) -> Iterator[Ruling]:
     """Why: a stream that steps back lets a simulator use the future, or match an order before it exists.
 
-    Fails: a tape, a list of orders or a list of fills with a row earlier than the row before it.
+    Fails: a tape, a list of orders or a list of fills with a row earlier than the row before it; a fill whose
+    interval ends before it begins.
     Passes: each of the three never runs backwards; equal times are fine.
     Unknown: no rows at all.
     Source: nautechsystems/nautilus_trader#1515, nkaz001/hftbacktest#251.
@@ -81,11 +82,16 @@ def time_is_ordered(run: Run) -> Iterator[Ruling]:
         latest_ns = np.maximum.accumulate(begin_ns)
         back = np.zeros(len(rows), dtype=np.bool_)
         back[1:] = end_ns[1:] < latest_ns[:-1]
-        yield rule_on(table, rows, back, partial(_backwards, table, field, rows, latest_ns, end_ns))
+        back |= end_ns < begin_ns  # an interval may run backwards by itself
+        yield rule_on(table, rows, back, partial(_backwards, table, field, rows, begin_ns, latest_ns, end_ns))
 
 
-def _backwards(table: str, field: str, rows: Ints, latest_ns: Ints, end_ns: Ints, row: int) -> Claim:
+def _backwards(table: str, field: str, rows: Ints, begin_ns: Ints, latest_ns: Ints, end_ns: Ints, row: int) -> Claim:
     at = int(np.searchsorted(rows, row))
+    begin = int(begin_ns[at])
+    if end_ns[at] < begin:
+        story = f"Let it happen at {begin} ns or later. Then it does not end before. Yet it ends at {end_ns[at]} ns."
+        return Claim(f"{field}_to", int(end_ns[at]), f"at least {begin}", f"its {field}", story)
     before, got = int(latest_ns[at - 1]), int(end_ns[at])
     story = (
         f"Let the {table} be in the order in which they happened. Then no row is earlier than {before} ns, "

@@ -4,7 +4,7 @@ from invariants.report.as_html import report_frame, report_html, report_page
 from invariants.report.as_json import report_bytes, report_dict
 from invariants.report.as_text import print_report, report_text
 from invariants.report.read import read_report, schema
-from invariants.report.write import write_atomically
+from invariants.report.write import spare, write_atomically
 
 __all__ = [
     "print_report",
@@ -16,5 +16,6 @@ __all__ = [
     "report_page",
     "report_text",
     "schema",
+    "spare",
     "write_atomically",
 ]

@@ -4,9 +4,30 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from simcore import InputError
+
+
+def spare(targets: Mapping[str, Path | None], read: Iterable[str | Path | None]) -> None:
+    """Refuse to write over what is ``read``, and two things into one file; ``targets`` are those of options.
+
+    Raises ``InputError``.
+    """
+    taken: dict[Path, str] = {}
+    for option, target in targets.items():
+        if target is None or (target.exists() and not target.is_file()):  # a device takes whatever comes
+            continue
+        place = target.resolve()
+        if place in taken:
+            wanted = f"another file than that of {taken[place]}"
+            raise InputError(file="command line", field=option, got=str(target), wanted=wanted)
+        taken[place] = option
+    for path in read:
+        option = taken.get(Path(path).resolve(), "") if path is not None else ""
+        if option:
+            raise InputError(file="command line", field=option, got=str(path), wanted="a file that is not read")
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:

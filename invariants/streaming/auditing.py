@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from invariants.auditing import Report, check_documented
+from invariants.auditing import Report, check_names
 from invariants.laws.catalogue import MAX_FINDINGS, Law
 from invariants.laws.crossings import Window, lacks
 from invariants.missed import DIALS
@@ -82,7 +82,7 @@ def audit_streamed(
         if laws is None:
             pool.begin()
         run, files, inputs = _opened(folder, rules, shelf)
-        check_documented(run)
+        check_names(run)
         if laws is not None and are_of_fills(laws, run, files):
             return _unchanged(judged_by_fills(run, files, laws, max_findings), inputs)
         if run.rules.cap_action == "cancel" and run.rules.position_cap_lots is not None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from invariants.tapes.supports import Supports
 from invariants.tapes.worlds import GENE, HEADER, HOUR_NS, SUBMIT, Gene, World
-from simcore import Rules, Scenario
+from simcore import InputError, Rules, Scenario
 from simcore.rules import CHOICES
 
 _LATENCIES_NS = (300_000_000, 0, 1, 250, 300_000_000, 2, 1_000_000, 2 * HOUR_NS + 1)
@@ -83,10 +83,12 @@ def scenarios(
 
     ``rules``: fixed, drawn from a strategy, or (None) any. ``supports``: what the simulator can be
     driven to do; nothing else is generated. ``max_events``: of tape and actions together, about; but one
-    in thirty goes on from there, up to ``longest``.
+    in thirty goes on from there, up to ``longest``. Raises ``InputError`` for rules that are neither.
     """
     able = Supports() if supports is None else supports
     drawn = st.just(rules) if isinstance(rules, Rules) else any_rules() if rules is None else rules
+    if not isinstance(drawn, st.SearchStrategy):
+        raise InputError(file="scenarios", field="rules", got=rules, wanted="Rules, a strategy of Rules, or None")
     return _scenarios(drawn, able, max_events, longest)
 
 

@@ -206,6 +206,17 @@ def test_executions_of_one_bar_stand_in_the_order_of_the_position_after_them(tmp
     assert audit(run)["fills_have_orders"].verdict is not Verdict.FAIL
 
 
+@pytest.mark.parametrize("lot", [1, 1e-7])
+def test_a_step_that_leads_on_is_not_the_next_where_others_would_be_left(tmp_path: Path, lot: float) -> None:
+    """Both buys lead from 0; after the larger one nothing leads on, though all five make one chain."""
+    steps = [(1, 2, 2), (2, 1, 1), (3, -1, 0), (4, 1, 1), (5, -1, 0)]
+    bits = [executed(ref, at(1), size * lot, 100, after * lot) for ref, size, after in steps]
+    logs = [notified(1, ref, "Completed", size * lot, 100) for ref, size, _ in steps]
+    run = read_backtrader(save(tmp_path, exbits=bits, notify_order=logs))
+    assert audit(run)["position_sums_fills"].verdict is Verdict.PASS
+    assert run.fills.order_id.tolist()[-1] == 1
+
+
 def test_float_noise_of_a_running_position_is_taken_away(tmp_path: Path) -> None:
     bits = [executed(1, at(1), 3.1, 100, 3.1), executed(2, at(2), 0.05, 100, 3.150000000000002)]
     run = read_backtrader(save(tmp_path / "run", exbits=bits))

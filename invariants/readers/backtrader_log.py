@@ -180,8 +180,8 @@ def _row(ref: int, order: _Order, feed: Feed) -> tuple[Any, ...]:
     cancels = [feed.valid(order.valid_ns)] if order.valid_ns is not None else []
     end_ns = None
     if order.ended_ns is not None:
-        late = order.end in ("filled", "cancelled")
-        end_ns = feed.decided(order.ended_ns) if late else feed.first(order.ended_ns)
+        found = {"filled": feed.decided, "cancelled": feed.withdrawn}.get(order.end, feed.first)
+        end_ns = found(order.ended_ns)
         # what the broker itself cancels in a bar (of an OCO group, a bracket) it cancels at any instant of it
         gone_ns = feed.first(order.ended_ns) - 1 if order.at_once and feed.bar_ns else end_ns
         cancels += [gone_ns] if order.end == "cancelled" else []

@@ -363,6 +363,7 @@ def left_open(log: Log, legs: Sequence[Leg], bars: Bars) -> tuple[Decimal, Decim
     """
     seen, position, _ = log.positions[-1] if log.positions else (bars.labels[0], Decimal(0), 0)
     ours = sum((leg.side * leg.size for leg in legs if leg.label <= seen), Decimal(0))
-    waiting = [order.tag for order in log.orders if not order.is_filled and order.cancel is None and order.label < seen]
+    # what was sent last may have been filled in a bar of which the log has no position
+    waiting = [order.tag for order in log.orders if not order.is_filled and order.cancel is None]
     late = seen != bars.labels[-1]
     return None if ours == position and not (late and waiting) else (ours, position)

@@ -41,7 +41,7 @@ import numpy.typing as npt
 
 from invariants.readers.backtestingpy_log import LOG, Bars, Leg, Log, Table, log_of, matched, tag_of
 from invariants.readers.backtestingpy_options import reasons_aside
-from invariants.readers.binary_sums import FLOAT_DIGITS, decimals_of, plain, settled
+from invariants.readers.binary_sums import decimals_of, fits_float, plain, settled
 from invariants.readers.engine_run import Output, run_of
 from invariants.readers.engine_table import EngineTable, find
 from invariants.readers.floats import floats_of
@@ -342,19 +342,14 @@ def _reported(files: Mapping[str, Table], legs: Sequence[Leg], fills: int, *, cl
     money = decimals_of(*fees.values(), *(leg.price * leg.size for leg in legs), start)
     paid = sum((abs(fee) for fee in fees.values()), Decimal(0))
     exact = all(leg.fee is not None for leg in legs) and money <= MONEY_DECIMALS
-    if exact and "Commissions [$]" in said and _fits(paid, money):
+    if exact and "Commissions [$]" in said and fits_float(paid, money):
         total = said.pop("Commissions [$]")
         reported["fees"] = settled(total, decimals=money, additions=len(legs), largest=paid)
     peak = max(start, *(curve.number("Equity", at) for at in range(len(curve))))
-    if exact and closes and _fits(peak, money):
+    if exact and closes and fits_float(peak, money):
         final = said.pop("Equity Final [$]")
         reported["cash"] = settled(final, decimals=money, additions=4 * len(legs), largest=peak)
     return reported | {UNJUDGED + key: value for key, value in said.items()}
-
-
-def _fits(largest: Decimal, decimals: int) -> bool:
-    """Whether a float as large as that holds so many decimals; else a sum of such amounts is known to noise only."""
-    return not largest or largest.adjusted() + 1 + decimals <= FLOAT_DIGITS
 
 
 _FIGURES = ("# Trades", "Commissions [$]", "Equity Final [$]")

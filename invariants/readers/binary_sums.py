@@ -36,6 +36,11 @@ def plain(value: Decimal) -> Decimal:
         return round(value, FLOAT_DIGITS - 1 - value.adjusted())
 
 
+def fits_float(largest: Decimal, decimals: int) -> bool:
+    """Whether a float as large as that holds so many decimals; else sums of such amounts are noise in the last."""
+    return not largest or largest.adjusted() + 1 + decimals <= FLOAT_DIGITS
+
+
 def decimals_of(*values: Decimal) -> int:
     """The most decimals among these."""
     return max((max(-int(v.normalize().as_tuple().exponent), 0) for v in values), default=0)

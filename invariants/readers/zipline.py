@@ -32,7 +32,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from invariants.readers.binary_sums import plain
+from invariants.readers.binary_sums import of_float, plain
 from invariants.readers.engine_run import Output, run_of
 from invariants.readers.engine_table import EngineTable, find, signed
 from invariants.readers.parameters import Parameters, parameters_of, with_claims
@@ -219,6 +219,10 @@ def _states(orders: EngineTable) -> tuple[list[_State], tuple[Rejected, ...]]:
             rejected.append(Rejected("order_states", orders.file, at, "id", state.order_id, wanted))
             continue
         seen.add(said)
+        if state.dt < state.created:
+            wanted = "no earlier than created, as no order changes before it is there"
+            rejected.append(Rejected("order_states", orders.file, at, "dt", state.dt, wanted))
+            continue
         key = (state.order_id, state.created, str(state.amount), str(state.limit))
         if key not in last or state.dt >= last[key].dt:
             last[key] = state
@@ -288,8 +292,8 @@ def _fills(traded: EngineTable, units: _Units, fees: dict[str, Any]) -> tuple[pd
 
 
 def _fee(commission: Any, units: _Units) -> Any:
-    """A product of floats at the 15 digits that survive in one."""
-    return plain(units.size(commission)) if isinstance(commission, Decimal) else None
+    """A product of floats, in the units of the tape."""
+    return of_float(units.size(commission)) if isinstance(commission, Decimal) else None
 
 
 def _totals(states: list[_State], held: EngineTable | None, units: _Units) -> dict[str, Any]:
@@ -300,7 +304,7 @@ def _totals(states: list[_State], held: EngineTable | None, units: _Units) -> di
         totals["turnover"] = units.size(sum(map(abs, filled), Decimal(0)))
     fees = [_fee(state.fee, units) for state in states]
     if states and all(fee is not None for fee in fees):
-        totals["fees"] = sum(fees, Decimal(0))
+        totals["fees"] = of_float(sum(map(plain, fees), Decimal(0)))
     if held is not None:
         totals["position"] = units.size(sum(_amounts(held), Decimal(0)))
     return totals

@@ -298,6 +298,13 @@ def test_an_equity_curve_that_ends_elsewhere_than_the_figures_say_is_a_rejected_
     assert [(bad.table, bad.row, bad.field) for bad in run.rejected] == [("equity_curve", BARS, "Equity")]
 
 
+def test_trades_without_tags_leave_the_orders_of_the_log_aside(tmp_path: Path) -> None:
+    trades = trades_frame().drop(columns="Tag")
+    run = read_backtestingpy(output(tmp_path, trades=trades, log=log_frame(), meta={"opt": {"finalize_trades": True}}))
+    assert run.reported[f"{UNJUDGED}orders of the log, as trades have no Tag"] == 5
+    assert "fail" not in verdicts(run).values()
+
+
 def test_an_exit_that_two_sets_of_orders_explain_stays_unexplained(tmp_path: Path) -> None:
     # one leg of 5 at 104: either order alone would explain it, and the engine would have filled both
     rows = [*LOG[:2], ("submit", 1, 9, -1, 5, 103.0, 5)]

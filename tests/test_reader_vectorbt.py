@@ -317,6 +317,14 @@ def test_a_result_that_is_not_its_order_record_makes_a_rejected_row(tmp_path: Pa
     assert [(r.table, r.row, r.field) for r in run.rejected] == [("logs", 4, LOG_NAMES[name][0])]
 
 
+@pytest.mark.parametrize("name", ["assets", "cash"])
+def test_a_series_without_a_row_is_named(tmp_path: Path, name: str) -> None:
+    folder = written(tmp_path)
+    (folder / f"{name}.csv").write_text("time,0\n")
+    with pytest.raises(InputError, match=rf"{name}\.csv.*a row for each bar"):
+        read_vectorbt(folder)
+
+
 def test_a_portfolio_without_logs_has_fills_and_no_orders(tmp_path: Path) -> None:
     """``pf.logs`` of a portfolio that was made without ``log=True`` is a table without rows."""
     folder = written(tmp_path)

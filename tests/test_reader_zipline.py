@@ -89,6 +89,16 @@ def test_the_fee_of_a_price_of_many_digits_is_held_to_those_of_a_float(tmp_path:
     assert audit(read_zipline(folder))["fees_follow_schedule"].verdict is Verdict.FAIL
 
 
+@pytest.mark.parametrize(("stem", "column"), [("orders", "limit"), ("transactions", "price")])
+def test_a_column_that_is_missing_is_named_and_not_the_folder(tmp_path: Path, stem: str, column: str) -> None:
+    folder = save(tmp_path / "run", ".csv")
+    table = pd.read_csv(folder / f"{stem}.csv").drop(columns=column)
+    table.to_csv(folder / f"{stem}.csv", index=False)
+    assert is_zipline(folder)
+    with pytest.raises(InputError, match=rf"{stem}\.csv: {column}"):
+        read_zipline(folder)
+
+
 def test_the_recipe_writes_tables_of_a_run_without_orders(tmp_path: Path) -> None:
     recipe = Path(__file__).parent.parent / "fixtures" / "recipes" / "with_zipline.py"
     names: dict[str, Any] = {}

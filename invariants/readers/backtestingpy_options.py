@@ -52,6 +52,8 @@ def reasons_aside(
     """Why the log cannot be taken for all orders; none where it can. ``legs`` stand in pairs, by trade."""
     stated = {name: parameters.flag(name) for name in OPTIONS}
     finalizes, margin = parameters.flag("finalize_trades"), _margin(parameters)
+    if log.untagged:
+        yield "trades have no Tag"
     if log.stops:
         yield "trades have stop-loss or take-profit prices"
     if log.unlimited:

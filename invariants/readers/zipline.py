@@ -53,12 +53,16 @@ MINUTE_NS, DAY_NS = 60 * 10**9, 86_400 * 10**9
 
 
 def is_zipline(path: Path) -> bool:
-    """Whether ``path`` is a folder with such orders and transactions, or one of the two. Never raises."""
+    """Whether ``path`` is a folder with such orders or transactions, or one of the two. Never raises.
+
+    What is wrong with the other is then said by the reader, with its column.
+    """
     folder = path if path.is_dir() else path.parent
     if path.is_dir() or columns_of(path).issuperset(ORDERS) or columns_of(path).issuperset((*TRANSACTIONS, "sid")):
         found = {stem: find(folder, stem) for stem in ("orders", "transactions")}
         orders, transactions = (columns_of(file) if file else frozenset() for file in found.values())
-        return orders.issuperset((*ORDERS, "limit_reached")) and transactions.issuperset((*TRANSACTIONS, "sid"))
+        known = orders.issuperset((*ORDERS, "limit_reached")) or transactions.issuperset((*TRANSACTIONS, "sid"))
+        return known and all(found.values())
     return False
 
 

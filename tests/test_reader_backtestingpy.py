@@ -271,10 +271,44 @@ def test_trades_that_were_left_open_are_read_without_orders_where_that_is_stated
     assert "cash" not in run.reported
 
 
+@pytest.mark.parametrize("meta", [None, {"opt": {"finalize_trades": False}}])
+def test_what_was_sent_last_may_have_opened_a_trade_that_is_in_no_table(tmp_path: Path, meta: Any) -> None:
+    """The log ends with order 3, three bars before the end; the trades add up to the position that it saw."""
+    run = read_backtestingpy(output(tmp_path, trades=trades_frame(TRADES[:1]), log=log_frame(LOG[:3]), meta=meta))
+    assert "orders" not in run.read
+    assert "cash" not in run.reported
+
+
+def test_with_a_spread_an_entry_is_not_at_the_price_of_its_order(tmp_path: Path) -> None:
+    meta = {"opt": {"spread": 0.0002, "finalize_trades": True}}
+    run = read_backtestingpy(output(tmp_path, log=log_frame(), meta=meta))
+    assert run.reported[f"{UNJUDGED}orders of the log, as spread is on"] == 5
+
+
+def test_cash_of_more_decimals_than_a_float_has_is_not_judged(tmp_path: Path) -> None:
+    rows = [(5, 1, 2, 100.01234567891, 103.0, 1)]
+    meta = {"opt": {"finalize_trades": True}}
+    run = read_backtestingpy(output(tmp_path, trades=trades_frame(rows, rate=0.0), extra=1e-10, meta=meta))
+    assert "cash" not in run.reported
+    assert UNJUDGED + "Equity Final [$]" in run.reported
+
+
+def test_an_equity_curve_that_ends_elsewhere_than_the_figures_say_is_a_rejected_row(tmp_path: Path) -> None:
+    run = read_backtestingpy(output(tmp_path, log=log_frame(), stats={"Equity Final [$]": 9_999.0}))
+    assert [(bad.table, bad.row, bad.field) for bad in run.rejected] == [("equity_curve", BARS, "Equity")]
+
+
+def test_trades_without_tags_leave_the_orders_of_the_log_aside(tmp_path: Path) -> None:
+    trades = trades_frame().drop(columns="Tag")
+    run = read_backtestingpy(output(tmp_path, trades=trades, log=log_frame(), meta={"opt": {"finalize_trades": True}}))
+    assert run.reported[f"{UNJUDGED}orders of the log, as trades have no Tag"] == 5
+    assert "fail" not in verdicts(run).values()
+
+
 def test_an_exit_that_two_sets_of_orders_explain_stays_unexplained(tmp_path: Path) -> None:
     # one leg of 5 at 104: either order alone would explain it, and the engine would have filled both
     rows = [*LOG[:2], ("submit", 1, 9, -1, 5, 103.0, 5)]
-    meta = {"opt": {"exclusive_orders": False}}
+    meta = {"opt": {"exclusive_orders": False, "finalize_trades": True}}
     run = read_backtestingpy(output(tmp_path, trades=trades_frame(TRADES[:1]), log=log_frame(rows), meta=meta))
     assert run.fills.order_id.tolist() == [1, "exit of trade 1"]
 

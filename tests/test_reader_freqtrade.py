@@ -166,6 +166,24 @@ def test_a_figure_that_the_fills_contradict_is_a_finding(tmp_path: Path, figure:
     assert verdicts(read_freqtrade(as_json(tmp_path, result(**{figure: value}))))[law] == "fail"
 
 
+def test_a_profit_of_an_average_price_leaves_the_sums_open(tmp_path: Path) -> None:
+    """The engine takes the profit of a position that was adjusted from a rounded average price."""
+    content = result(profit_total_abs=11.78560001, final_balance=1011.78560001)
+    [strategy] = content["strategy"].values()
+    strategy["trades"][0]["profit_abs"] = 11.38600001
+    run = read_freqtrade(as_json(tmp_path, content))
+    assert not run.rejected
+    assert not {"pnl", "cash"} & set(run.reported)
+    assert run.reported["notional"] == Decimal("814.4")
+
+
+def test_a_balance_whose_float_does_not_hold_the_decimals_is_not_judged(tmp_path: Path) -> None:
+    content = result(starting_balance=1e12, final_balance=1e12 + 11.7857)
+    run = read_freqtrade(as_json(tmp_path, content))
+    assert "cash" not in run.reported
+    assert run.reported["pnl"] == Decimal("11.7856")
+
+
 def test_rates_that_differ_become_the_fee_of_each_fill(tmp_path: Path) -> None:
     content = result()
     content["strategy"]["MM"]["trades"][1] |= {"fee_close": 0.002, "profit_abs": 0.2997}

@@ -18,6 +18,7 @@ from invariants.laws.justification import reasons
 from invariants.readers.hftbacktest import is_hftbacktest, read_hftbacktest
 from invariants.verdict import Verdict
 from simcore import InputError, Run
+from simcore.frames import UNJUDGED
 from simcore.run import ABSENT
 
 ENGINES = Path(__file__).parent.parent.parent / "shared" / "engines"
@@ -519,3 +520,35 @@ def test_an_order_that_expires_on_arrival_is_not_crossed_later(tmp_path: Path, t
     tape = pd.DataFrame({"ns": [at(20)], "price": [99.0], "size": [1.0], "aggressor": [-1]})
     found = judged_on(tmp_path, rows, tape, tif=tif)["crossed_orders_fill"]
     assert (found.verdict, found.failed) == (Verdict.UNKNOWN, 0)
+
+
+def test_an_order_that_was_modified_is_left_out_and_counted(tmp_path: Path) -> None:
+    moved: dict[str, Any] = {"price": 99.0, "qty": 0.4, "leaves_qty": 0.4}
+    rows = [
+        *ROWS,
+        row(40, 40, 0, 3, 1, SENT),
+        row(44, 40, 43, 3, 1, LIVE),
+        row(50, 50, 43, 3, 1, (1, 7), **moved),
+        row(54, 50, 53, 3, 1, LIVE, **moved),
+        row(60, 50, 59, 3, 1, FILLED, **(moved | {"leaves_qty": 0.0, "exec_qty": 0.4, "exec_price": 99.0})),
+    ]
+    run = read_hftbacktest(written(tmp_path, rows, meta=PARTIAL))
+    assert (run.orders.order_id.tolist(), len(run.fills), run.rejected) == ([1, 2], 3, ())
+    assert run.reported[f"{UNJUDGED}orders of type LIMIT that was modified"] == 1
+    assert run.reported[f"{UNJUDGED}position"] == 0
+    assert not [judged.law for judged in audit(run).judgements if judged.failed]
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_market_orders_are_left_out_and_counted(tmp_path: Path, kind: int) -> None:
+    frame = log_of(ROWS).assign(order_type=[float(kind if name == 2 else 0) for name in log_of(ROWS).order_id])
+    frame.to_parquet(tmp_path / "order_snapshots.parquet")
+    run = read_hftbacktest(tmp_path)
+    assert run.orders.order_id.tolist() == [1, 2][: 2 - kind]
+    assert run.reported.get(f"{UNJUDGED}executions of orders of type MARKET") == (1 if kind else None)
+
+
+def test_a_type_of_order_that_nobody_knows_is_named(tmp_path: Path) -> None:
+    log_of(ROWS).assign(order_type=7).to_parquet(tmp_path / "order_snapshots.parquet")
+    with pytest.raises(InputError, match="order_type"):
+        read_hftbacktest(tmp_path)

@@ -221,6 +221,30 @@ def test_reports_beside_the_events_are_totals_to_reconcile(tmp_path: Path) -> No
     assert alone.provenance["live_ns"] == "absent"
 
 
+@pytest.mark.parametrize(
+    ("name", "column", "value", "law"),
+    [
+        ("orders", "price", "1", "price"),
+        ("orders", "quantity", "77", "quantity"),
+        ("orders", "side", "SELL", "side"),
+        ("fills", "last_px", "1", "last_px"),
+        ("fills", "order_side", "SELL", "order_side"),
+    ],
+)
+def test_a_row_of_a_report_that_the_events_contradict_is_rejected(
+    tmp_path: Path, name: str, column: str, value: str, law: str
+) -> None:
+    folder = write_events(tmp_path / "run", two_orders(), opt=OPTIONS)
+    write_reports(folder, form="csv")
+    assert not read_nautilus(folder).rejected
+    table = {"orders": ORDERS, "fills": FILLS}[name]
+    row = next(at for at, was in enumerate(table[column]) if was != value)
+    changed = [value if at == row else was for at, was in enumerate(table[column])]
+    write_reports(folder, form="csv", **{name: {column: changed}})
+    [bad] = read_nautilus(folder).rejected
+    assert (bad.table, bad.row, bad.field) == (f"{name}_report", row + 1, law)
+
+
 def test_a_report_with_a_row_twice_does_not_agree_with_the_events(tmp_path: Path) -> None:
     twice = {name: [*values, values[0]] for name, values in FILLS.items()}
     write_reports(tmp_path / "run", form="csv", fills=twice)

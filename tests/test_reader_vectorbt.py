@@ -310,6 +310,31 @@ def test_a_cell_that_means_nothing_is_refused_with_its_row(tmp_path: Path, stem:
     assert (error.value.file, error.value.row, error.value.field) == (str(file), 2, field)
 
 
+@pytest.mark.parametrize("name", ["size", "price", "fee"])
+def test_a_result_that_is_not_its_order_record_makes_a_rejected_row(tmp_path: Path, name: str) -> None:
+    at = list(LOG_NAMES).index(name)
+    run = read_vectorbt(written(tmp_path, logs=[*LOGS[:3], (*LOGS[3][:at], 0.7, *LOGS[3][at + 1 :])]))
+    assert [(r.table, r.row, r.field) for r in run.rejected] == [("logs", 4, LOG_NAMES[name][0])]
+
+
+@pytest.mark.parametrize("name", ["assets", "cash"])
+def test_a_series_without_a_row_is_named(tmp_path: Path, name: str) -> None:
+    folder = written(tmp_path)
+    (folder / f"{name}.csv").write_text("time,0\n")
+    with pytest.raises(InputError, match=rf"{name}\.csv.*a row for each bar"):
+        read_vectorbt(folder)
+
+
+def test_a_portfolio_without_logs_has_fills_and_no_orders(tmp_path: Path) -> None:
+    """``pf.logs`` of a portfolio that was made without ``log=True`` is a table without rows."""
+    folder = written(tmp_path)
+    empty = table(LOGS, LOG_NAMES, readable=True).iloc[:0]
+    save(empty, folder, "logs_readable", ".parquet")
+    run = read_vectorbt(folder)
+    assert "orders" not in run.read
+    assert not [judged.law for judged in audit(run).judgements if judged.failed]
+
+
 def test_a_price_that_is_no_number_makes_a_rejected_row(tmp_path: Path) -> None:
     run = read_vectorbt(written(tmp_path, order(price=np.inf)))
     assert [(r.table, r.row, r.field) for r in run.rejected] == [("fills", 1, "price")]

@@ -79,6 +79,43 @@ def save(folder: Path, suffix: str = ".parquet", **tables: Rows) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("price", [492584.70357075630, 491403.19055775170, 496905.96503193007])
+def test_the_fee_of_a_price_of_many_digits_is_held_to_those_of_a_float(tmp_path: Path, price: float) -> None:
+    rows = [order("a", 1, 2, 500, 500, 492600.0, 1, 500 * price * 0.0001)]
+    folder = save(tmp_path / "run", orders=rows, transactions=[fill("a", 2, 500, price)])
+    (folder / "meta.json").write_text('{"opt": {"commission": "0.0001"}}')
+    assert audit(read_zipline(folder))["fees_follow_schedule"].verdict is Verdict.PASS
+    (folder / "meta.json").write_text('{"opt": {"commission": "0.000100000000001"}}')
+    assert audit(read_zipline(folder))["fees_follow_schedule"].verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(("stem", "column"), [("orders", "limit"), ("transactions", "price")])
+def test_a_column_that_is_missing_is_named_and_not_the_folder(tmp_path: Path, stem: str, column: str) -> None:
+    folder = save(tmp_path / "run", ".csv")
+    table = pd.read_csv(folder / f"{stem}.csv").drop(columns=column)
+    table.to_csv(folder / f"{stem}.csv", index=False)
+    assert is_zipline(folder)
+    with pytest.raises(InputError, match=rf"{stem}\.csv: {column}"):
+        read_zipline(folder)
+
+
+def test_the_recipe_writes_tables_of_a_run_without_orders(tmp_path: Path) -> None:
+    recipe = Path(__file__).parent.parent / "fixtures" / "recipes" / "with_zipline.py"
+    names: dict[str, Any] = {}
+    exec(recipe.read_text().partition("# export\n")[2].partition("# end\n")[0], names)  # noqa: S102 - our own file
+    names["version"] = lambda _: "3.2.1"
+    names["export"](pd.DataFrame({"orders": [[]], "transactions": [[]], "positions": [[]]}), tmp_path)
+    assert is_zipline(tmp_path)
+    run = read_zipline(tmp_path)
+    assert (len(run.orders), len(run.fills), run.rejected) == (0, 0, ())
+
+
+def test_an_order_that_changed_before_it_was_made_is_a_rejected_row(tmp_path: Path) -> None:
+    rows = [*ORDERS[:3], order("d", 5, 4, 500, 0, 98.5, 2, 0.0)]
+    run = read_zipline(save(tmp_path / "run", orders=rows))
+    assert [(bad.table, bad.row, bad.field) for bad in run.rejected] == [("order_states", 4, "dt")]
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".csv.gz"])
 def test_a_label_is_the_end_of_its_minute(tmp_path: Path, suffix: str) -> None:
     folder = save(tmp_path / "run", suffix)
@@ -101,7 +138,7 @@ def test_a_label_is_the_end_of_its_minute(tmp_path: Path, suffix: str) -> None:
     assert run.fills.size_lots.tolist() == [500, 100, 200]
     assert run.fills.fee.tolist() == [Decimal(500), None, None]  # tick-lots; order c paid for two
     assert run.read == {"orders": 4, "fills": 3, "order_states": 4, "end_positions": 1}
-    assert {k: str(v) for k, v in run.reported.items()} == {"turnover": "800", "fees": "80.4", "position": "200"}
+    assert run.reported == {"turnover": 800, "fees": Decimal("80.4"), "position": 200}
     assert run.provenance == {"submit_ns": "native", "live_ns": "absent", "cancel_ns": "derived", "end_ns": "native"}
     assert run.last_event_ns == ns(4)
     assert not run.rejected

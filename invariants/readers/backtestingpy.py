@@ -41,7 +41,7 @@ import numpy.typing as npt
 
 from invariants.readers.backtestingpy_log import LOG, Bars, Leg, Log, Table, log_of, matched, tag_of
 from invariants.readers.backtestingpy_options import reasons_aside
-from invariants.readers.binary_sums import decimals_of, plain, settled
+from invariants.readers.binary_sums import decimals_of, fits_float, plain, settled
 from invariants.readers.engine_run import Output, run_of
 from invariants.readers.engine_table import EngineTable, find
 from invariants.readers.floats import floats_of
@@ -214,7 +214,11 @@ def _output(path: Path, files: Mapping[str, Table], bars: Bars) -> Output:
         last_event_ns=bars.last_ns(bars.labels[-1]),
         files=shown,
         inputs={table.file: table.source.sha256 for table in files.values()} | dict(parameters.inputs),
-        rejected=(*(trip.wrong for trip in trips if trip.wrong), *(given.rejected if given else ())),
+        rejected=(
+            *(trip.wrong for trip in trips if trip.wrong),
+            *(given.rejected if given else ()),
+            *_contradicted(files.get("stats"), curve),
+        ),
         read={name: len(files[name]) for name in ("trades", "strategy_log", "equity_curve", "stats") if name in files},
     )
 
@@ -314,6 +318,15 @@ def _said(stats: Table | None) -> dict[str, Decimal]:
     return {key: stats.number(*place) for key, place in places.items() if stats and stats.cell(*place) is not None}
 
 
+def _contradicted(stats: Table | None, curve: Table) -> Iterator[Rejected]:
+    """The last equity of the curve, where the figures say another."""
+    last = len(curve) - 1
+    final = _said(stats).get("Equity Final [$]")
+    if final is not None and plain(final) != plain(curve.number("Equity", last)):
+        wanted = f"{final}, as {stats.file if stats else ''} says"
+        yield Rejected("equity_curve", curve.file, last + 1, "Equity", curve.cell("Equity", last), wanted)
+
+
 def _reported(files: Mapping[str, Table], legs: Sequence[Leg], fills: int, *, closes: bool) -> dict[str, Decimal]:
     """The figures that laws know, and those that none knows (``unjudged.``)."""
     said, curve = _said(files.get("stats")), files["equity_curve"]
@@ -327,13 +340,13 @@ def _reported(files: Mapping[str, Table], legs: Sequence[Leg], fills: int, *, cl
     for leg in legs:
         fees[leg.row] += leg.fee or 0
     money = decimals_of(*fees.values(), *(leg.price * leg.size for leg in legs), start)
+    paid = sum((abs(fee) for fee in fees.values()), Decimal(0))
     exact = all(leg.fee is not None for leg in legs) and money <= MONEY_DECIMALS
-    if exact and "Commissions [$]" in said:
-        paid = sum((abs(fee) for fee in fees.values()), Decimal(0))
+    if exact and "Commissions [$]" in said and fits_float(paid, money):
         total = said.pop("Commissions [$]")
         reported["fees"] = settled(total, decimals=money, additions=len(legs), largest=paid)
-    if exact and closes:
-        peak = max(start, *(curve.number("Equity", at) for at in range(len(curve))))
+    peak = max(start, *(curve.number("Equity", at) for at in range(len(curve))))
+    if exact and closes and fits_float(peak, money):
         final = said.pop("Equity Final [$]")
         reported["cash"] = settled(final, decimals=money, additions=4 * len(legs), largest=peak)
     return reported | {UNJUDGED + key: value for key, value in said.items()}

@@ -146,7 +146,8 @@ class Placed:
 class Log:
     """The strategy's log: orders by row, positions by (label, size), and what is wrong with it.
 
-    ``unlimited`` are the tags of orders without a limit; ``stops``: trades end by stop-loss or take-profit, too.
+    ``unlimited`` are the tags of orders without a limit; ``stops``: trades end by stop-loss or take-profit, too;
+    ``untagged``: trades do not say of which order they are.
     """
 
     file: str
@@ -155,6 +156,7 @@ class Log:
     rejected: list[Rejected] = field(default_factory=list)
     unlimited: list[Any] = field(default_factory=list)
     stops: bool = False
+    untagged: bool = False
 
     def by_tag(self) -> dict[Any, Placed]:
         """The first order of each tag."""
@@ -164,7 +166,7 @@ class Log:
 def log_of(table: Table, trades: Table) -> Log:
     """The log. Raises ``InputError``."""
     stops = any(trades.cell(name, at) is not None for name in ("SL", "TP") for at in range(len(trades)))
-    log = Log(table.file, stops=stops)
+    log = Log(table.file, stops=stops, untagged="Tag" not in trades.columns)
     first: dict[Any, Placed] = {}
     for at, word in enumerate(table.columns["ev"]):
         if word not in EVENTS:
@@ -363,6 +365,7 @@ def left_open(log: Log, legs: Sequence[Leg], bars: Bars) -> tuple[Decimal, Decim
     """
     seen, position, _ = log.positions[-1] if log.positions else (bars.labels[0], Decimal(0), 0)
     ours = sum((leg.side * leg.size for leg in legs if leg.label <= seen), Decimal(0))
-    waiting = [order.tag for order in log.orders if not order.is_filled and order.cancel is None and order.label < seen]
+    # what was sent last may have been filled in a bar of which the log has no position
+    waiting = [order.tag for order in log.orders if not order.is_filled and order.cancel is None]
     late = seen != bars.labels[-1]
     return None if ours == position and not (late and waiting) else (ours, position)

@@ -4,7 +4,8 @@ So do orders without a limit in it, and trades with stop-loss or take-profit pri
 
 ``exclusive_orders`` lets each new order cancel all others and close all trades; with ``hedging`` an order
 closes nothing; with ``trade_on_close`` the engine closes at the bar before the last; without
-``finalize_trades`` trades that are left open are in no table. Where ``meta.json`` does not state one, the
+``finalize_trades`` trades that are left open are in no table; and with a ``spread`` (a number, by default 0) an
+entry is not at the price at which its order filled. Where ``meta.json`` does not state one, the
 tables may rule it out:
 
 - ``hedging``: no two trades of opposite sides were open at once, or an order of the log closed a trade
@@ -51,11 +52,15 @@ def reasons_aside(
     """Why the log cannot be taken for all orders; none where it can. ``legs`` stand in pairs, by trade."""
     stated = {name: parameters.flag(name) for name in OPTIONS}
     finalizes, margin = parameters.flag("finalize_trades"), _margin(parameters)
+    if log.untagged:
+        yield "trades have no Tag"
     if log.stops:
         yield "trades have stop-loss or take-profit prices"
     if log.unlimited:
         yield f"{len(log.unlimited)} others have no limit"
     yield from (f"{name} is on" for name, is_on in stated.items() if is_on)
+    if parameters.number(parameters.options, "spread"):
+        yield "spread is on"
     left = None if _closes(legs, found, bars, finalizes=finalizes) else left_open(log, legs, bars)
     if left is not None and finalizes is False:
         yield "finalize_trades is off"

@@ -156,7 +156,7 @@ def _output(
     others = {} if orders is None else orders.others
     fills = done.frame
     totals, doubled = ({}, ()) if files.traded is None else _transactions(files.traded)
-    totals |= {} if files.writer is None else _account(files.writer, fills)
+    totals |= {} if files.writer is None else _account(files.writer, fills, feed)
     if orders is not None and orders.fees is not None:
         totals["fees"] = orders.fees
     totals = with_claims(totals, *_claims(files, done, orders, parameters))
@@ -272,6 +272,7 @@ def _read(files: _Files) -> dict[str, int]:
 def _transactions(table: EngineTable) -> tuple[dict[str, Any], tuple[Rejected, ...]]:
     """The analyzer's totals: its rows as fills, their sizes as turnover, their sum as position."""
     symbols = sorted({str(symbol) for symbol in table.listed("symbol")})
+    prices, values = table.numbers("price"), table.numbers("value")
     if len(symbols) > 1:
         raise InputError(file=table.file, field="symbol", got=", ".join(symbols[:3]), wanted="one instrument")
     seen: set[int] = set()
@@ -286,6 +287,10 @@ def _transactions(table: EngineTable) -> tuple[dict[str, Any], tuple[Rejected, .
             continue
         seen.add(at)
         kept.append(amount)
+        price, value = prices[row - 1], values[row - 1]
+        if not _is_value(value, amount, price):
+            wanted = f"-amount x price, which are {amount} and {price}"
+            rejected.append(Rejected("transactions", table.file, row, "value", value, wanted))
     sides = [signed(amount)[0] for amount in kept]
     totals = {
         "fills": len(kept),
@@ -297,8 +302,18 @@ def _transactions(table: EngineTable) -> tuple[dict[str, Any], tuple[Rejected, .
     return totals, tuple(rejected)
 
 
-def _account(writer: Writer, fills: pd.DataFrame) -> dict[str, Any]:
+def _is_value(value: Any, amount: Decimal, price: Any) -> bool:
+    """Whether the analyzer's value is that of its amount and price, a product of floats."""
+    if not all(isinstance(number, Decimal) and number.is_finite() for number in (value, price)):
+        return False
+    due = -amount * price
+    return bool(abs(value - due) <= abs(due).scaleb(-VALUE_DIGITS))
+
+
+def _account(writer: Writer, fills: pd.DataFrame, feed: Feed) -> dict[str, Any]:
     """Cash at the first and the last bar, the gain in value, the last close, and how many bars have arrows.
+
+    No law sees them where the last bar that was written ends before the last fill.
 
     Cash and value are running sums in binary floats: they are put on the decimals that the fills
     need, where noise explains the difference; where it could explain any difference, no law sees them.
@@ -310,6 +325,10 @@ def _account(writer: Writer, fills: pd.DataFrame) -> dict[str, Any]:
     additions = _ADDITIONS * len(fills)
     largest = max(map(abs, (*writer.cash, *writer.value)))
     last = (writer.cash[-1], writer.value[-1])
+    if len(fills) and fills["ns"].iloc[-1] > max(map(feed.last, writer.labels)):
+        # cerebro.runstop() ends the last bar before it is written, and after its orders were executed
+        figures = {"initial_cash": writer.cash[0], "cash": last[0], "pnl": last[1] - writer.value[0]}
+        return totals | {f"{UNJUDGED}{name}": figure for name, figure in figures.items()}
     cash, value = (settled(v, decimals=decimals, additions=additions, largest=largest) for v in last)
     figures = {"initial_cash": writer.cash[0], "cash": cash, "pnl": value - writer.value[0]}
     # each addition is off by at most half a unit of the last place of its result

@@ -2,7 +2,9 @@
 
 Times are days since the year 1 in a float, so that each may be off by 6 microseconds. Where every
 time of an output lies that near to a whole millisecond, the feed's clock is taken to be in
-milliseconds and the times are put back on it; otherwise a fill lies somewhere in [t - 6 us, t + 6 us].
+milliseconds and the times are put back on it; otherwise a fill lies somewhere in [t - 6 us, t + 7 us),
+as the feed cuts times to whole microseconds. What a strategy did then it did as late as possible,
+so that no tick which it had seen is one that its order missed; a cancel as early as possible.
 
 Bars are told by their labels: whole seconds, and all a multiple of one step apart. A label is the
 beginning of its bar unless ``meta.json`` says otherwise (``opt.bar_label = "end"``; ``opt.bar_seconds``
@@ -23,6 +25,8 @@ from simcore import InputError
 
 ERROR_NS = 6_000
 """A float of days since the year 1 names a time to 10 microseconds: half of that, and a rounded one."""
+CUT_NS = 999
+"""Nanoseconds that the feed drops: a datetime of Python has none."""
 _MS, _SECOND = 10**6, 10**9
 
 
@@ -66,17 +70,22 @@ class Feed:
     def last(self, ns: int) -> int:
         """The last instant of it; with bars the close, at which the strategy acts."""
         at = self.label(ns)
-        return at + (0 if self.ends else max(self.bar_ns - 1, 0)) + self.error_ns
+        return at + (0 if self.ends else max(self.bar_ns - 1, 0)) + (self.error_ns and self.error_ns + CUT_NS)
 
     def decided(self, ns: int) -> int:
         """When the strategy acted that was told of the bar or tick of this label."""
-        return self.last(ns) if self.bar_ns else self.label(ns)
+        # an instant before the last: the tick may be that of a fill, of which it is then not known what came first
+        return self.last(ns) - (1 if self.error_ns and not self.bar_ns else 0)
+
+    def withdrawn(self, ns: int) -> int:
+        """When the strategy cancelled that was told of the bar or tick of this label."""
+        return self.decided(ns) if self.bar_ns else self.first(ns)
 
     def valid(self, ns: int) -> int:
         """The last instant at which an order good until this label may fill: the bar's that bears it."""
         at = self.label(ns)
         if not self.bar_ns:
-            return at
+            return self.first(ns)
         return self.last((at - self.phase_ns) // self.bar_ns * self.bar_ns + self.phase_ns)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -179,8 +180,8 @@ def _row(ref: int, order: _Order, feed: Feed) -> tuple[Any, ...]:
     cancels = [feed.valid(order.valid_ns)] if order.valid_ns is not None else []
     end_ns = None
     if order.ended_ns is not None:
-        late = order.end in ("filled", "cancelled")
-        end_ns = feed.decided(order.ended_ns) if late else feed.first(order.ended_ns)
+        found = {"filled": feed.decided, "cancelled": feed.withdrawn}.get(order.end, feed.first)
+        end_ns = found(order.ended_ns)
         # what the broker itself cancels in a bar (of an OCO group, a bracket) it cancels at any instant of it
         gone_ns = feed.first(order.ended_ns) - 1 if order.at_once and feed.bar_ns else end_ns
         cancels += [gone_ns] if order.end == "cancelled" else []
@@ -267,15 +268,56 @@ _FILLS = ("ns", "ns_to", "order_id", "side", "price", "size", "fee", "row")
 
 
 def _in_time(found: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """By time; among those of one time each one next that leads from the position to its own ``psize``."""
+    """By time; those of one time in an order in which each leads from the position to its own ``psize``."""
     ordered: list[tuple[Any, ...]] = []
     for _, group in groupby(sorted(found, key=lambda fill: fill[0]), key=lambda fill: fill[0]):
-        left = list(group)
-        while left:
-            position = ordered[-1][-1] if ordered else Decimal(0)
-            fits = (k for k, fill in enumerate(left) if _leads(fill, position))
-            ordered.append(left.pop(next(fits, 0)))
+        ordered += _chained(list(group), ordered[-1][-1] if ordered else Decimal(0))
     return ordered
+
+
+def _chained(fills: list[tuple[Any, ...]], position: Any) -> list[tuple[Any, ...]]:
+    """The fills as one walk from ``position`` in which each leads to its own ``psize``.
+
+    One that leads on need not be the next: another may then be left where no step begins. So the walk goes
+    back to where those that are left begin (Hierholzer's algorithm). Where no walk takes all, because a
+    ``psize`` is wrong, each is next that leads on, else the first.
+    """
+    if len(fills) == 1 or not all(isinstance(of, Decimal) for f in fills for of in (f[5], f[-1], position)):
+        return fills
+    begun, walk = [(_place(position), -1)], []
+    left = defaultdict(list)
+    for at in reversed(range(len(fills))):
+        left[_begin(fills[at])].append(at)
+    while begun:
+        place, at = begun[-1]
+        if left[place]:
+            then = left[place].pop()
+            begun.append((_place(fills[then][-1]), then))
+        else:
+            begun.pop()
+            walk.append(at)
+    if len(walk) == len(fills) + 1:
+        return [fills[at] for at in reversed(walk[:-1])]
+    return _greedy(fills, position)
+
+
+def _greedy(fills: list[tuple[Any, ...]], position: Any) -> list[tuple[Any, ...]]:
+    left, ordered = list(fills), []
+    while left:
+        fits = (k for k, fill in enumerate(left) if _begin(fill) == _place(position))
+        ordered.append(left.pop(next(fits, 0)))
+        position = ordered[-1][-1]
+    return ordered
+
+
+def _begin(fill: tuple[Any, ...]) -> Decimal:
+    """The position before a fill, by its own ``psize``."""
+    return _place(fill[-1] - fill[3] * fill[5])
+
+
+def _place(position: Decimal) -> Decimal:
+    """A position without the noise of floats, finer than any lot."""
+    return round(position, 9)
 
 
 def _without(others: Collection[int], found: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
@@ -287,10 +329,3 @@ def _without(others: Collection[int], found: Iterable[tuple[Any, ...]]) -> Itera
             yield (*fill[:-1], after - theirs if isinstance(after, Decimal) else after)
         elif isinstance(size, Decimal):
             theirs += side * size
-
-
-def _leads(fill: tuple[Any, ...], position: Any) -> bool:
-    side, size, after = fill[3], fill[5], fill[-1]
-    if not all(isinstance(value, Decimal) for value in (size, after, position)):
-        return False
-    return bool(abs(position + side * size - after) < Decimal("1e-6"))

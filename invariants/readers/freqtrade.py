@@ -13,8 +13,8 @@ counted), and ``safe_price`` is the price at which an order filled: the run has 
 fill otherwise. Of the figures ``profit_total_abs``, ``final_balance``, ``starting_balance`` and
 ``total_trades`` are held against the fills, and so is ``total_volume``, which the documentation calls
 the volume on the exchange; they are sums in floats of profits that the engine
-rounds to 8 decimals, so they are freed of float noise, and judged only where 8 decimals are exact
-and no funding was paid. The rest is listed unjudged.
+rounds to 8 decimals, so they are freed of float noise, and judged only where 8 decimals are exact,
+a float of their size holds the decimals, and no funding was paid. The rest is listed unjudged.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from decimal import Decimal
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from invariants.readers.binary_sums import decimals_of, number, settled
+from invariants.readers.binary_sums import decimals_of, fits_float, number, settled
 from invariants.readers.engine_run import Output, run_of
 from invariants.readers.parameters import parameters_of
 from invariants.readers.sources import Sources
@@ -451,16 +451,33 @@ def _reported(
     exact = every and all(_is_exact(trade) for trade in trades)
     if exact and not any(trade.is_open for trade in trades):
         yield "position", Decimal(0)
-    largest = sum((abs(trade.profit) for trade in trades), money["starting_balance"] or Decimal(0))
-    ours = {"starting_balance": "initial_cash", "profit_total_abs": "pnl", "final_balance": "cash"}
-    for name, mine in {**ours, "total_volume": "notional"}.items():
+    gains, start = sum((abs(trade.profit) for trade in trades), Decimal(0)), money["starting_balance"] or Decimal(0)
+    places = max((_places(o) for trade in trades for o in trade.orders), default=0)
+    rated = max((_places(o) + decimals_of(trade.rate(o)) for trade in trades for o in trade.orders), default=0)
+    earned = exact and not any(_is_rounded(trade) for trade in trades)
+    for name, mine, known, decimals, largest in (
+        ("starting_balance", "initial_cash", exact, rated, Decimal(0)),
+        ("profit_total_abs", "pnl", earned, rated, gains),
+        ("final_balance", "cash", earned, rated, start + gains),
+        ("total_volume", "notional", exact, places, money["total_volume"] or Decimal(0)),
+    ):
         value = money[name]
         if value is not None:
-            value = settled(value, decimals=PROFIT_DECIMALS, additions=len(trades), largest=largest)
-            yield (mine if exact else UNJUDGED + name), value
+            clean = settled(value, decimals=decimals, additions=len(trades), largest=largest)
+            yield (mine if known and fits_float(largest, decimals) else UNJUDGED + name), clean
+
+
+def _places(order: FilledOrder) -> int:
+    """The decimals of an order's notional."""
+    return decimals_of(order.price) + decimals_of(order.size)
 
 
 def _is_exact(trade: Trade) -> bool:
     """Whether 8 decimals hold its profit, which then is that of its fills."""
-    needs = (decimals_of(o.price) + decimals_of(o.size) + decimals_of(trade.rate(o)) for o in trade.orders)
+    needs = (_places(order) + decimals_of(trade.rate(order)) for order in trade.orders)
     return not trade.is_open and not trade.funding and max(needs, default=0) <= PROFIT_DECIMALS
+
+
+def _is_rounded(trade: Trade) -> bool:
+    """Whether its profit is that of an average price, as that of a position that was adjusted may be."""
+    return round(trade.profit, PROFIT_DECIMALS) != round(trade.earned(), PROFIT_DECIMALS)

@@ -107,17 +107,19 @@ def _output(folder: Path, log: Log, recorder: Recorder, parameters: Parameters) 
     has_log = bool(log.file)
     states, states_file = (recorder.states, recorder.file) if recorder.file else (log.states, log.file)
     moments = [states[-1].now] if states else []
+    # of a position that other orders moved, too, their part is not known to the lot
+    sampled = states if has_log and not log.others_filled else []
     return Output(
         engine="hftbacktest",
         version=parameters.version,
         name=parameters.variant or folder.name or "run",
         fills=_fills(log),
         orders=_orders(log) if has_log else None,
-        positions=_positions(states, log, parameters.whole(parameters.options, "resp")) if has_log and states else None,
+        positions=_positions(sampled, log, parameters.whole(parameters.options, "resp")) if sampled else None,
         profile=PROFILES.get(str(parameters.options.get("ex"))),
         dials=_dials(parameters),
         provenance=dict.fromkeys(STAMPS, "native" if has_log else "absent"),
-        reported=_reported(log, recorder, parameters),
+        reported=_left_out(log, _reported(log, recorder, parameters)),
         end_ns=parameters.whole(parameters.values, "last_ts"),
         last_event_ns=max([*moments, log.last_now] if log.last_now is not None else moments, default=None),
         exit_code=_exit_code(parameters),
@@ -162,6 +164,8 @@ def _fees(log: Log) -> list[Decimal | None]:
     """What the account's fee rose by when each fill was seen; None where two were seen at once, or no fee was."""
     rise: dict[int, Decimal] = {}
     paid = Decimal(0)
+    if log.others_filled:
+        return [None] * len(log.fills)
     for state in log.states:
         if state.fee is None or not state.fee.is_finite():
             return [None] * len(log.fills)
@@ -228,6 +232,17 @@ def _reported(log: Log, recorder: Recorder, parameters: Parameters) -> dict[str,
     last_ns = parameters.whole(parameters.values, "last_ts")
     told_ns = last_ns if last_ns is not None else last_seen if final is not None else -1
     return with_claims(judged, dict(_stated(parameters, knows=told_ns >= last_seen)), _counted(log))
+
+
+def _left_out(log: Log, figures: dict[str, Any]) -> dict[str, Any]:
+    """The figures; where orders are left out, which of them and their fills there are, and no figure is judged."""
+    if not log.others:
+        return figures
+    found = {name if name.startswith(UNJUDGED) else UNJUDGED + name: value for name, value in figures.items()}
+    for kind, count in log.others.items():
+        found[f"{UNJUDGED}orders of type {kind}"] = Decimal(count)
+        found[f"{UNJUDGED}executions of orders of type {kind}"] = Decimal(log.others_filled[kind])
+    return found
 
 
 def _stated(parameters: Parameters, *, knows: bool) -> Iterator[tuple[str, Decimal]]:

@@ -6,7 +6,8 @@ A row is one order at one moment:
   at the exchange), all int64 nanoseconds; ``order_id``, ``side`` (1, -1), ``status`` and ``req``
   (0 none, 1 new, 2 expired, 3 filled, 4 cancelled, 5 partially filled, 6 rejected, 7 replaced),
   ``price``, ``qty``, ``leaves_qty``, ``exec_qty``, ``exec_price``;
-- optionally the account as the strategy sees it: ``position``, ``balance``, ``fee``, ``num_trades``.
+- optionally ``order_type`` (0 limit, 1 market), and the account as the strategy sees it: ``position``,
+  ``balance``, ``fee``, ``num_trades``.
 
 submit: the ``local_timestamp`` of the first row (a cancel overwrites it); live: the
 ``exch_timestamp`` of the first NEW; cancel: the ``local_timestamp`` of the first row that asks for
@@ -14,6 +15,9 @@ it; end: the ``exch_timestamp`` of the first row that says so. An order whose la
 not of the log's last moment, vanished: its end is unknown. An id that is submitted again after its
 end is another order with the same id. A row that is no later state of its order (another price, side
 or size, more left than before, a number that is not finite) is rejected.
+
+Market orders have no limit that could be judged, and orders that the strategy modified (``req`` 7) had
+several: they are left out with their fills, and counted.
 
 Each drop of ``leaves_qty`` is a fill, of the size of the drop (``exec_qty`` is the last execution
 only), at ``exec_price`` (of the last level only), at ``exch_timestamp``. Where several executions, or
@@ -26,7 +30,8 @@ The fields: https://hftbacktest.readthedocs.io/en/latest/reference/backtester.ht
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import groupby
@@ -46,11 +51,14 @@ from simcore.run import Rejected
 TABLE = "order_events"
 TIMES = ("now", "local_timestamp", "exch_timestamp")
 WORDS = ("order_id", "side", "status", "req")
+TYPE = "order_type"
 AMOUNTS = ("price", "exec_price", "qty", "leaves_qty", "exec_qty")
 STATE = ("position", "balance", "fee", "num_trades")
 COLUMNS = frozenset((*TIMES, *WORDS, *AMOUNTS))
 
-NONE, NEW, FILLED, CANCELLED = 0, 1, 3, 4
+NONE, NEW, FILLED, CANCELLED, REPLACED = 0, 1, 3, 4, 7
+TYPES = ("", "MARKET")
+MODIFIED = "LIMIT that was modified"
 FILLS = (3, 5)
 STATUSES = tuple(range(8))
 ENDS = {2: "expired", 3: "filled", 4: "cancelled", 6: "rejected"}
@@ -74,6 +82,7 @@ class Row(NamedTuple):
     side: int
     status: int
     req: int
+    kind: int
     price: Decimal
     exec_price: Decimal
     qty: Decimal
@@ -114,18 +123,20 @@ class State(NamedTuple):
 
 @dataclass(slots=True)
 class Life:
-    """An order from its first row on."""
+    """An order from its first row on; ``other``: what it is, if it had not one limit all along."""
 
     first: Row
     last: Row
     live_ns: int | None = None
     cancel_ns: int | None = None
     end_ns: int | None = None
+    other: str = ""
 
     @classmethod
     def of(cls, row: Row) -> Life:
         """The life that begins with this row: before it, all of the order was there."""
-        return cls(row, row._replace(now=row.local_ns, exch_ns=row.local_ns, leaves=row.qty, status=NONE))
+        last = row._replace(now=row.local_ns, exch_ns=row.local_ns, leaves=row.qty, status=NONE)
+        return cls(row, last, other=TYPES[row.kind])
 
     def is_over_at(self, row: Row) -> bool:
         """Whether the row is of another order under the same id: a submit that is not this one's."""
@@ -134,6 +145,8 @@ class Life:
 
     def contradiction(self, row: Row) -> tuple[str, Any, str] | None:
         """The field in which the row is no later state of this order, what it says, what was wanted."""
+        if self.other:
+            return None
         for name in ("side", "price", "qty"):
             got, was = getattr(row, name), getattr(self.first, name)
             if got != was:
@@ -181,7 +194,8 @@ class Life:
 class Log:
     """The log, folded; ``last_now`` is its last moment, ``read`` the number of its rows.
 
-    ``lags_ns``: how long after it happened at the exchange an event was first seen.
+    ``lags_ns``: how long after it happened at the exchange an event was first seen. ``others`` and
+    ``others_filled`` count the orders that are left out, and their fills, by what they are.
     """
 
     file: str = ""
@@ -193,6 +207,8 @@ class Log:
     read: int = 0
     last_now: int | None = None
     lags_ns: set[int] = field(default_factory=set)
+    others: Counter[str] = field(default_factory=Counter)
+    others_filled: Counter[str] = field(default_factory=Counter)
 
 
 def read_log(blob: Blob) -> Log:
@@ -212,7 +228,9 @@ def _rows(frame: pd.DataFrame, file: str) -> tuple[list[Row], list[Rejected]]:
     """The rows of the log, and those with a number that is not finite. Raises ``InputError``."""
     times = [_times(frame, name, file) for name in TIMES]
     words = [wholes_of(frame, name, file=file) for name in WORDS]
-    for name, values, known in zip(WORDS[1:], words[1:], ((1, -1), STATUSES, STATUSES), strict=True):
+    words.append(wholes_of(frame, TYPE, file=file) if TYPE in frame else [0] * len(frame))
+    known_words = ((1, -1), STATUSES, STATUSES, range(len(TYPES)))
+    for name, values, known in zip((*WORDS[1:], TYPE), words[1:], known_words, strict=True):
         _check_words(values, name, known, file)
     given = [floats_of(frame, name, file=file) for name in AMOUNTS]
     prices = _split(decimals_of(np.concatenate(given[:2])), 2)
@@ -232,7 +250,7 @@ def _times(frame: pd.DataFrame, name: str, file: str) -> list[int]:
     return listed
 
 
-def _check_words(values: list[int], name: str, known: tuple[int, ...], file: str) -> None:
+def _check_words(values: list[int], name: str, known: Sequence[int], file: str) -> None:
     for at, value in enumerate(values, 1):
         if value not in known:
             raise InputError(file=file, row=at, field=name, got=value, wanted=f"one of {', '.join(map(str, known))}")
@@ -251,11 +269,14 @@ def _not_finite(at: int, given: list[Floats], file: str) -> Rejected:
 
 def _fold(log: Log, rows: Iterable[Row]) -> None:
     lives: dict[int, Life] = {}
+    fills: list[tuple[Life, Fill]] = []
     for row in rows:
         life = lives.get(row.order_id)
         if life is None or life.is_over_at(row):
             life = lives[row.order_id] = Life.of(row)
             log.lives.append(life)
+        if row.req == REPLACED:
+            life.other = life.other or MODIFIED
         wrong = life.contradiction(row)
         if wrong is not None:
             log.rejected.append(Rejected(TABLE, log.file, row.row, *wrong))
@@ -263,8 +284,12 @@ def _fold(log: Log, rows: Iterable[Row]) -> None:
         if row.exch_ns not in (0, life.last.exch_ns):
             log.lags_ns.add(row.now - row.exch_ns)
         if row.leaves < life.last.leaves:
-            log.fills.append(life.fill(row))
+            fills.append((life, life.fill(row)))
         life.see(row)
+    log.others = Counter(life.other for life in log.lives if life.other)
+    log.others_filled = Counter(life.other for life, _ in fills if life.other)
+    log.lives = [life for life in log.lives if not life.other]
+    log.fills = [fill for life, fill in fills if not life.other]
 
 
 def _in_order(fills: list[Fill]) -> list[Fill]:

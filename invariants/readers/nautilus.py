@@ -4,8 +4,9 @@ A folder with ``order_events.jsonl`` (``.gz``; see ``nautilus_events``), or with
 ``engine.trader.generate_orders_report()`` and ``generate_fills_report()`` wrote, as ``orders`` and
 ``fills`` (``.parquet``, ``.csv``, ``.csv.gz``; Parquet first). Events are read where both are there,
 and the reports of orders, fills and ``positions`` then give totals: counts, turnover, fees, final
-position. Reports alone know when an order arrived only where it then took, and never when a cancel was
-requested; they show price and size of an order as they were last.
+position; a row of orders or fills that says something else than the events is a rejected row. Reports
+alone know when an order arrived only where it then took, and never when a cancel was requested; they
+show price and size of an order as they were last.
 
 ``meta.json`` beside them says what no report does. ``version``, and in ``opt``: ``book`` (L1, L2,
 L3), ``quotes``, ``trades``, ``bars``, ``trade_exec``, ``prob_limit``, ``prob_slip``, ``lat_ins`` and
@@ -32,9 +33,10 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from invariants.readers.engine_run import Output, run_of
+from invariants.readers.nautilus_agreement import FILL_FIELDS, ORDER_FIELDS, disagreements
 from invariants.readers.nautilus_counts import counts_of, with_counts, with_others
 from invariants.readers.nautilus_events import TABLE, fold_events
-from invariants.readers.nautilus_reports import fills_of, nothing_of, orders_of, totals_of, with_arrivals
+from invariants.readers.nautilus_reports import Report, fills_of, nothing_of, orders_of, totals_of, with_arrivals
 from invariants.readers.parameters import Parameters, parameters_of
 from invariants.readers.peek import columns_of
 from invariants.readers.sources import Sources, bytes_of
@@ -147,12 +149,10 @@ def _from_events(folder: _Folder, parameters: Parameters) -> Output:
     assert folder.events is not None, "the caller saw them"
     file = str(folder.events)
     history = fold_events(folder.data(folder.events), file=file)
-    reported = totals_of(
-        orders=folder.report("orders", partial(orders_of, others=history.others)),
-        fills=folder.report("fills", partial(fills_of, others=history.others)),
-        positions=folder.report("positions", lambda frame, **_: frame),
-        files=folder.files,
-    )
+    listed: Report | None = folder.report("orders", partial(orders_of, others=history.others))
+    filled: Report | None = folder.report("fills", partial(fills_of, others=history.others))
+    positions = folder.report("positions", lambda frame, **_: frame)
+    reported = totals_of(orders=listed, fills=filled, positions=positions, files=folder.files)
     fills, orders = history.fills_frame(), history.orders_frame()
     counts = counts_of(parameters)  # of all orders, so of none where some are left out
     reported = with_counts(reported, [] if history.others else counts, fills=fills, orders=orders)
@@ -169,7 +169,11 @@ def _from_events(folder: _Folder, parameters: Parameters) -> Output:
             **tables,
             "reported": folder.files.get("orders", folder.files.get("fills", next(iter(parameters.inputs), file))),
         },
-        rejected=tuple(history.rejected),
+        rejected=(
+            *history.rejected,
+            *disagreements("orders", listed, orders, folder.files.get("orders", ""), ORDER_FIELDS),
+            *disagreements("fills", filled, fills, folder.files.get("fills", ""), FILL_FIELDS),
+        ),
         read={TABLE: history.read, **folder.rows},
         **_known(folder, parameters, history.ttl_ns()),
     )

@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, localcontext
 from itertools import accumulate
@@ -98,12 +98,11 @@ def read_vectorbt(
         wanted = f"a table {' or '.join((*ORDERS, *LOGS))}"
         raise InputError(file=str(path), field="file", got="none of them", wanted=wanted)
     series = {name: found for name in LABELS if (found := series_of(beside, name)) is not None}
-    export = Export(
-        None if orders is None else Sheet(EngineTable.read(orders), ORDER_NAMES),
-        None if logs is None else Sheet(EngineTable.read(logs), LOG_NAMES),
-        series,
-        parameters_of(folder),
-    )
+    filled = None if orders is None else Sheet(EngineTable.read(orders), ORDER_NAMES)
+    logged = None if logs is None else Sheet(EngineTable.read(logs), LOG_NAMES)
+    if filled is not None and logged is not None and len(filled) > len(logged) == 0:
+        logged = None  # a portfolio without log=True has a table of logs, too
+    export = Export(filled, logged, series, parameters_of(folder))
     return run_of(_output(export, folder), rules=rules, tape=tape)
 
 
@@ -129,6 +128,21 @@ def _fills(export: Export) -> list[_Fill]:
     columns = (rows, sheet.bars(export.labels), sheet.wholes("id"), sheet.words("side", SIDES))
     amounts = (sheet.floats("price"), sheet.floats("size"), sheet.floats("fee"))
     return [_Fill(*values) for values in zip(*columns, *amounts, strict=True)]
+
+
+def _told_otherwise(fills: list[_Fill], export: Export) -> Iterator[Rejected]:
+    """The logs whose result is not what the order records have of the same order."""
+    if export.orders is None or export.logs is None:
+        return
+    known = {fill.id: fill for fill in fills}
+    for attempt in export.attempts:
+        fill = known.get(attempt.id) if attempt.status == "filled" else None
+        for name in ("side", "size", "price", "fee") if fill else ():
+            got, had = getattr(attempt, name), getattr(fill, name)
+            if np.isfinite(had) and got != had:
+                wanted = f"{had}, as {export.orders.table.file} has of order {attempt.id}"
+                yield Rejected("logs", export.logs.table.file, attempt.row, export.logs.names[name], got, wanted)
+                break
 
 
 def _once(fills: list[_Fill], file: str) -> tuple[list[_Fill], list[Rejected]]:
@@ -277,7 +291,7 @@ def _output(export: Export, folder: Path) -> Output:
         last_event_ns=export.end_of(max(export.labels)) if export.labels else None,
         files=shown,
         inputs={**{table.file: table.sha256 for table in tables}, **export.parameters.inputs},
-        rejected=(*repeated, *export.contradicted()),
+        rejected=(*repeated, *_told_otherwise(kept, export), *export.contradicted()),
         read={
             **({"logs": len(export.logs)} if export.logs is not None else {}),
             **{name: len(series.table) for name, series in export.series.items()},

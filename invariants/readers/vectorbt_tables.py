@@ -116,6 +116,8 @@ def series_of(files: Sequence[Path], name: str) -> Series | None:
     if len(names) != 2:
         got = ", ".join(names[:9])
         raise InputError(file=table.file, field="columns", got=got, wanted="a label and one column: select one asset")
+    if not len(table):
+        raise InputError(file=table.file, field=names[1], got="no row", wanted="a row for each bar")
     values = [_finite(table, value, names[1], row) for row, value in enumerate(table.numbers(names[1]), 1)]
     return Series(table, table.times(names[0]), values)
 

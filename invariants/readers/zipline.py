@@ -32,7 +32,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from invariants.readers.binary_sums import plain
+from invariants.readers.binary_sums import of_float, plain
 from invariants.readers.engine_run import Output, run_of
 from invariants.readers.engine_table import EngineTable, find, signed
 from invariants.readers.parameters import Parameters, parameters_of, with_claims
@@ -53,12 +53,16 @@ MINUTE_NS, DAY_NS = 60 * 10**9, 86_400 * 10**9
 
 
 def is_zipline(path: Path) -> bool:
-    """Whether ``path`` is a folder with such orders and transactions, or one of the two. Never raises."""
+    """Whether ``path`` is a folder with such orders or transactions, or one of the two. Never raises.
+
+    What is wrong with the other is then said by the reader, with its column.
+    """
     folder = path if path.is_dir() else path.parent
     if path.is_dir() or columns_of(path).issuperset(ORDERS) or columns_of(path).issuperset((*TRANSACTIONS, "sid")):
         found = {stem: find(folder, stem) for stem in ("orders", "transactions")}
         orders, transactions = (columns_of(file) if file else frozenset() for file in found.values())
-        return orders.issuperset((*ORDERS, "limit_reached")) and transactions.issuperset((*TRANSACTIONS, "sid"))
+        known = orders.issuperset((*ORDERS, "limit_reached")) or transactions.issuperset((*TRANSACTIONS, "sid"))
+        return known and all(found.values())
     return False
 
 
@@ -219,6 +223,10 @@ def _states(orders: EngineTable) -> tuple[list[_State], tuple[Rejected, ...]]:
             rejected.append(Rejected("order_states", orders.file, at, "id", state.order_id, wanted))
             continue
         seen.add(said)
+        if state.dt < state.created:
+            wanted = "no earlier than created, as no order changes before it is there"
+            rejected.append(Rejected("order_states", orders.file, at, "dt", state.dt, wanted))
+            continue
         key = (state.order_id, state.created, str(state.amount), str(state.limit))
         if key not in last or state.dt >= last[key].dt:
             last[key] = state
@@ -288,8 +296,8 @@ def _fills(traded: EngineTable, units: _Units, fees: dict[str, Any]) -> tuple[pd
 
 
 def _fee(commission: Any, units: _Units) -> Any:
-    """A product of floats at the 15 digits that survive in one."""
-    return plain(units.size(commission)) if isinstance(commission, Decimal) else None
+    """A product of floats, in the units of the tape."""
+    return of_float(units.size(commission)) if isinstance(commission, Decimal) else None
 
 
 def _totals(states: list[_State], held: EngineTable | None, units: _Units) -> dict[str, Any]:
@@ -300,7 +308,7 @@ def _totals(states: list[_State], held: EngineTable | None, units: _Units) -> di
         totals["turnover"] = units.size(sum(map(abs, filled), Decimal(0)))
     fees = [_fee(state.fee, units) for state in states]
     if states and all(fee is not None for fee in fees):
-        totals["fees"] = sum(fees, Decimal(0))
+        totals["fees"] = of_float(sum(map(plain, fees), Decimal(0)))
     if held is not None:
         totals["position"] = units.size(sum(_amounts(held), Decimal(0)))
     return totals

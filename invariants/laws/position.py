@@ -91,7 +91,7 @@ def position_sums_fills(run: Run) -> Iterator[Ruling]:
     """Why: an engine whose own position differs from its fills decides on a position that it has not.
 
     Fails: a reported position, sampled or final, that is not the initial one plus the signed fills.
-    Passes: equal at every sample.
+    Passes: equal at every sample; at an instant of several fills, after any of them.
     Unknown: the initial position undeclared, or a fill's interval contains the sample.
     Source: nkaz001/hftbacktest#316 (partial fills never reach the position), mementum/backtrader#18.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,7 @@ from tables import plain_rules, scenario
 
 from invariants.relations import RELATIONS, Relation, RelationBroken, relation_named
 from invariants.tapes import Supports, scenarios
+from invariants.tapes.exhaustive import is_within
 from simcore import Cancel, Fill, Rules, Scenario, Side, Submit, TopOfBook, Trade, simulate
 
 LARGEST_TICKS = 2**61
@@ -195,6 +196,33 @@ def test_the_reference_satisfies_every_relation(given_scenario: Scenario) -> Non
         found = relation.check(simulate, given_scenario)
         assert found.difference is None, relation.name
         assert found.applies or found.reason, relation.name
+
+
+@pytest.mark.parametrize("switch", [f.name for f in fields(Supports)])
+def test_relations_stay_inside_what_is_supported(switch: str) -> None:
+    """A simulator that refuses what it says it cannot be driven to do is never asked it, and most still look."""
+    supports = Supports(**{switch: False})
+
+    @dataclass
+    class Refuses:
+        supports: Supports
+
+        def __call__(self, given_scenario: Scenario) -> list[Fill]:
+            assert is_within(given_scenario, self.supports)
+            return simulate(given_scenario)
+
+    looked: set[str] = set()
+
+    @settings(max_examples=60, **QUIET)
+    @given(scenarios(supports=supports))
+    def look(given_scenario: Scenario) -> None:
+        for relation in RELATIONS:
+            found = relation.check(Refuses(supports), given_scenario)
+            assert found.difference is None, relation.name
+            looked.update({relation.name} if found.applies else ())
+
+    look()
+    assert {"rerun_is_identical", "prefix_is_stable", "price_shift", "unfillable_order"} <= looked
 
 
 @pytest.mark.parametrize("bite", BITES, ids=lambda bite: bite.relation)

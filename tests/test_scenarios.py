@@ -143,6 +143,14 @@ def test_generation_uses_what_is_supported(switch: str) -> None:
     assert not INSIDE[switch](outside)
 
 
+@pytest.mark.parametrize("cap_lots", [None, 10])
+def test_without_huge_sizes_nobody_starts_with_a_huge_position(cap_lots: int | None) -> None:
+    """Orders that flip it would be huge."""
+    rules = plain_rules(position_cap_lots=cap_lots, initial_position_lots=-(2**31) - 3)
+    assert Supports(huge_sizes=False).within(rules) == plain_rules(position_cap_lots=cap_lots)
+    assert Supports().within(rules) == rules
+
+
 def test_a_cancel_is_given_before_its_submit_in_the_same_instant() -> None:
     """Then it does nothing; whoever sorts the actions of an instant by their kind cancels what was not there yet."""
 

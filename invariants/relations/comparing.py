@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from invariants.tapes.exhaustive import is_within
+from invariants.tapes.supports import Supports
 from simcore import Fill, Rules, Scenario
 from simcore.errors import shorten
 from simcore.run import malformed
@@ -62,13 +64,43 @@ class Relation:
     def check(self, simulate: Simulate, scenario: Scenario) -> Comparison:
         """Compare. A crash of the simulator is the caller's to catch."""
         try:
-            return self.compare(simulate, scenario)
+            return self.compare(_inside(simulate), scenario)
+        except _OutOfReachError:
+            return skipped("what it is compared with needs more than the simulator supports")
         except (TypeError, ValueError, ArithmeticError):
             # a text for an instant cannot be moved: such answers break a law, and are no crash of the suite
             bad = next(filter(None, map(malformed, simulate(scenario))), None)
             if bad is None:
                 raise
             return skipped(f"a fill's {bad[0]} is {shorten(bad[1], 40)}, no number to compare: see values_are_valid")
+
+
+class _OutOfReachError(Exception):
+    """A relation asks what the simulator declares that it cannot be driven to do."""
+
+
+class _Inside:
+    """A simulator that is asked nothing beyond its ``supports``."""
+
+    def __init__(self, simulate: Simulate, supports: Supports) -> None:
+        self._simulate = simulate
+        self.rules, self.supports = getattr(simulate, "rules", None), supports
+
+    def __call__(self, scenario: Scenario) -> Iterable[Fill]:
+        if not is_within(scenario, self.supports):
+            raise _OutOfReachError
+        return self._simulate(scenario)
+
+
+def _inside(simulate: Simulate) -> Simulate:
+    supports = getattr(simulate, "supports", None)
+    return simulate if supports is None else _Inside(simulate, supports)
+
+
+def can_be_asked(simulate: Simulate, scenario: Scenario) -> bool:
+    """Whether the simulator declares that it can be driven through ``scenario``; yes where it declares nothing."""
+    supports = getattr(simulate, "supports", None)
+    return supports is None or is_within(scenario, supports)
 
 
 def skipped(reason: str) -> Comparison:

@@ -68,6 +68,8 @@ class Supports:
         cap_lots = changes.get("position_cap_lots", rules.position_cap_lots)
         if not self.huge_sizes and cap_lots is not None and cap_lots >= _HUGE_LOTS:
             changes |= {"position_cap_lots": 10, "initial_position_lots": 0}
+        if not self.huge_sizes and abs(rules.initial_position_lots) >= _HUGE_LOTS:
+            changes["initial_position_lots"] = 0
         return replace(rules, **changes) if changes else rules
 
     def missing(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from decimal import Decimal, localcontext
+from decimal import Context, Decimal, localcontext
 from functools import partial
 
 import numpy as np
@@ -258,10 +258,7 @@ def _agrees(fee: Decimal, due: Decimal) -> bool:
     """Whether they are equal; a fee of more than 15 digits, a binary float's text, is held to 15."""
     if fee == due:
         return True
-    if len(fee.as_tuple().digits) <= _FLOAT_DIGITS:
-        return False
-    with localcontext(EXACT):  # less than a unit of the 15th digit apart: so are all that round alike there
-        return abs(fee - due) < Decimal(1).scaleb(fee.adjusted() + 1 - _FLOAT_DIGITS)
+    return len(fee.as_tuple().digits) > _FLOAT_DIGITS and _FLOAT.plus(fee) == _FLOAT.plus(due)
 
 
 def _rounds_to(run: Run, fee: Decimal, due: Decimal) -> bool:
@@ -273,6 +270,7 @@ def _rounds_to(run: Run, fee: Decimal, due: Decimal) -> bool:
 
 
 _FLOAT_DIGITS = 15
+_FLOAT = Context(prec=_FLOAT_DIGITS)
 
 
 def run_is_complete(run: Run) -> Iterator[Ruling]:

@@ -36,20 +36,6 @@ def plain(value: Decimal) -> Decimal:
         return round(value, FLOAT_DIGITS - 1 - value.adjusted())
 
 
-def of_float(value: Decimal) -> Decimal:
-    """``value`` in the 17 digits that a float's text may have, so that laws hold it to the 15 that survive in one.
-
-    A product of floats that is no short decimal may have a shorter text by chance.
-    """
-    if not value:
-        return value
-    with localcontext(_ROUNDING):
-        return value.quantize(Decimal(1).scaleb(value.adjusted() + 1 - _LONGEST_FLOAT))
-
-
-_LONGEST_FLOAT = 17
-
-
 def fits_float(largest: Decimal, decimals: int) -> bool:
     """Whether a float as large as that holds so many decimals; else sums of such amounts are noise in the last."""
     return not largest or largest.adjusted() + 1 + decimals <= FLOAT_DIGITS

@@ -27,12 +27,13 @@ volume of the whole bar, traded through the limit or not, which is none of the s
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
-from invariants.readers.binary_sums import of_float, plain
+from invariants.readers.binary_sums import plain
 from invariants.readers.engine_run import Output, run_of
 from invariants.readers.engine_table import EngineTable, find, signed
 from invariants.readers.parameters import Parameters, parameters_of, with_claims
@@ -42,13 +43,15 @@ from invariants.readers.tape import Tape
 from simcore import InputError, Rules, Run
 from simcore import pandas_later as pd
 from simcore.run import Rejected
-from simcore.units import decimal_of
+from simcore.units import EXACT, decimal_of
 
 ORDERS = ("id", "created", "dt", "amount", "filled", "limit", "status", "commission")
 TRANSACTIONS = ("order_id", "dt", "amount", "price")
 ENDS = {0: "open", 1: "filled", 2: "cancelled", 3: "rejected", 4: "open"}
 """The statuses; a held order (4) is open."""
 PROFILE = "zipline-minute"
+_NOISE = Decimal("1e-14")
+"""What rounding to 15 digits and a few operations on floats may add, of the whole."""
 MINUTE_NS, DAY_NS = 60 * 10**9, 86_400 * 10**9
 
 
@@ -119,7 +122,9 @@ def _output(folder: Path, parameters: Parameters, units: _Units) -> Output:
     _check_one_asset(tables)
     _check_minutes(orders)
     states, repeated = _states(orders)
-    fills, doubled = _fills(traded, units, {state.order_id: state.fee for state in states})
+    dials = _dials(parameters)
+    fills, doubled = _fills(traded, units, {state.order_id: state.fee for state in states}, dials.get("fee_rate"))
+    known = {name: fee for name, fee in zip(fills["order_id"], fills["fee"], strict=True) if fee is not None}
     stamp = "derived" if units.starts else "native"
     return Output(
         engine="zipline-reloaded",
@@ -128,10 +133,10 @@ def _output(folder: Path, parameters: Parameters, units: _Units) -> Output:
         fills=fills,
         orders=_orders(states, units),
         profile=PROFILE,
-        dials=_dials(parameters),
+        dials=dials,
         provenance={"submit_ns": stamp, "live_ns": "absent", "cancel_ns": "derived", "end_ns": stamp},
         reported=with_claims(
-            _totals(states, held, units),
+            _totals(states, held, units, known),
             {"submits": _submits(parameters, len(orders), len(states)), "fills": _count(parameters, "transactions")},
             {"submits": len(states), "fills": len(traded)},
         ),
@@ -274,7 +279,9 @@ def _orders(states: list[_State], units: _Units) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names, dtype=object)
 
 
-def _fills(traded: EngineTable, units: _Units, fees: dict[str, Any]) -> tuple[pd.DataFrame, tuple[Rejected, ...]]:
+def _fills(
+    traded: EngineTable, units: _Units, fees: dict[str, Any], rate: Decimal | None
+) -> tuple[pd.DataFrame, tuple[Rejected, ...]]:
     """The transactions in time, and those that repeat an order's in the same bar, where it has one at most."""
     prices, amounts = traded.numbers("price"), traded.numbers("amount")
     ids = [_id(traded, row, name, "order_id") for row, name in enumerate(traded.listed("order_id"), 1)]
@@ -289,6 +296,7 @@ def _fills(traded: EngineTable, units: _Units, fees: dict[str, Any]) -> tuple[pd
         seen.add((name, dt))
         side, amount = signed(amounts[at])
         fee = _fee(fees.get(name), units) if often[name] == 1 else None
+        fee = _paid(fee, rate, prices[at], units.size(amount))
         found.append((units.begin(dt), units.end(dt), name, side, prices[at], units.size(amount), fee, at + 1))
     names = ("ns", "ns_to", "order_id", "side", "price", "size", "fee", "row")
     found.sort(key=lambda fill: fill[0])
@@ -296,19 +304,28 @@ def _fills(traded: EngineTable, units: _Units, fees: dict[str, Any]) -> tuple[pd
 
 
 def _fee(commission: Any, units: _Units) -> Any:
-    """A product of floats, in the units of the tape."""
-    return of_float(units.size(commission)) if isinstance(commission, Decimal) else None
+    """A product of floats, in the units of the tape, at the 15 digits that survive in one."""
+    return plain(units.size(commission)) if isinstance(commission, Decimal) else None
 
 
-def _totals(states: list[_State], held: EngineTable | None, units: _Units) -> dict[str, Any]:
+def _paid(fee: Any, rate: Decimal | None, price: Any, size: Any) -> Any:
+    """The fee; the exact rate of the notional, where only the noise of a product of floats lies between."""
+    if rate is None or not all(isinstance(number, Decimal) and number.is_finite() for number in (fee, price, size)):
+        return fee
+    with localcontext(EXACT):
+        due = rate * price * size
+        return due if abs(fee - due) <= abs(due) * _NOISE else fee
+
+
+def _totals(states: list[_State], held: EngineTable | None, units: _Units, known: Mapping[str, Any]) -> dict[str, Any]:
     """What the orders say was filled, and paid; and the positions at the end."""
     totals: dict[str, Any] = {}
     filled = [state.filled for state in states]
     if all(isinstance(amount, Decimal) for amount in filled):
         totals["turnover"] = units.size(sum(map(abs, filled), Decimal(0)))
-    fees = [_fee(state.fee, units) for state in states]
+    fees = [known.get(state.order_id, _fee(state.fee, units)) for state in states]
     if states and all(fee is not None for fee in fees):
-        totals["fees"] = of_float(sum(map(plain, fees), Decimal(0)))
+        totals["fees"] = sum(fees, Decimal(0))
     if held is not None:
         totals["position"] = units.size(sum(_amounts(held), Decimal(0)))
     return totals

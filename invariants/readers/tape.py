@@ -17,7 +17,7 @@ datetimes, ISO-8601 text (without a zone it is UTC), or numbers, of which the un
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from itertools import accumulate
 from pathlib import Path
@@ -73,11 +73,11 @@ class Tape:
     derived: bool
     files: tuple[str, ...]
     tables: Mapping[str, str]
-    parts: Mapping[str, Parts]
     inputs: Mapping[str, str]
     read: Mapping[str, int]
     rejected: tuple[Rejected, ...] = ()
     top_seq: Ints | None = None
+    parts: Mapping[str, Parts] = field(default_factory=dict)
 
     def events(self) -> list[TapeEvent]:
         """All events in order; at one instant by ``seq`` where both tables have it, else trades first."""
@@ -349,10 +349,10 @@ def _check_usable(part: _Part, columns: Trades | Tops, grid: Instrument) -> None
 
 def check_above_zero(columns: Trades | Tops, grid: Instrument, parts: Parts) -> None:
     """No price and no size of a table in these files is zero or less. Raises ``InputError``."""
-    for field in (f.name for f in fields(columns) if f.name.endswith(("_ticks", "_lots"))):
-        name, _, unit = field.rpartition("_")
-        for at in np.flatnonzero(getattr(columns, field) <= 0)[:1]:
-            count = int(getattr(columns, field)[at])
+    for each in (f.name for f in fields(columns) if f.name.endswith(("_ticks", "_lots"))):
+        name, _, unit = each.rpartition("_")
+        for at in np.flatnonzero(getattr(columns, each) <= 0)[:1]:
+            count = int(getattr(columns, each)[at])
             got = grid.price(count) if unit == "ticks" else grid.size(count)
             column = name if unit == "ticks" or name == "size" else f"{name}_size"
             file, row = place_among(parts, int(columns.row[at]))

@@ -85,6 +85,7 @@ LAWS: tuple[Law, ...] = (
 _MISSED = ("at_limit", "at_arrival", "at_cancel", "not_live", "rejected", "volume")
 KINDS: dict[str, tuple[str, ...]] = {
     "fills_have_orders": ("closing",),
+    "fill_follows_submit": ("at_once",),
     "no_fill_after_cancel": ("pending",),
     "no_fill_after_expiry": ("pending",),
     "fill_price_equals_limit": ("better", "on_arrival", "at_open", "slipped"),

@@ -29,6 +29,7 @@ def fill_follows_submit(run: Run) -> Ruling:
     Fails: a fill at the very nanosecond of the submit (the tape comes first), or earlier; a fill before the
     instant from which the engine's own log has the order live.
     Passes: a fill one nanosecond after the submit, and none before the logged start.
+    By model: a fill ``at_once``, at the nanosecond of the submit: the engine matches new orders before the clock moves.
     Unknown: the submit time is absent, or the fill's interval contains it.
     Source: QuantConnect/Lean#2547 (filled by data older than the order), mhallsmoore/qstrader#114.
     """
@@ -36,7 +37,9 @@ def fill_follows_submit(run: Run) -> Ruling:
     late = run.fills.ns[rows] > submit_ns
     live_ns = _logged_live(run)[run.fills.order[rows]]
     unsent = ~open_rows & (run.fills.ns_to[rows] <= submit_ns)
-    broken = unsent | (run.fills.ns_to[rows] < live_ns)
+    early = run.fills.ns_to[rows] < live_ns
+    broken = unsent | early
+    kinds = kinds_of(len(rows), at_once=unsent & ~early & (run.fills.ns[rows] == submit_ns))
 
     def tell(row: int) -> Claim:
         i = int(run.fills.order[row])
@@ -49,7 +52,7 @@ def fill_follows_submit(run: Run) -> Ruling:
         return Claim("ns", ns, want, f"order {id_at(run.orders, i)!r} is submitted then", story)
 
     undecided = ~broken & (open_rows | ~late)
-    return rule_on("fills", rows, broken, tell, undecided=undecided, reason=_NO_SUBMIT)
+    return rule_on("fills", rows, broken, tell, undecided=undecided, reason=_NO_SUBMIT, kinds=kinds)
 
 
 def latency_is_respected(run: Run) -> Ruling:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from invariants import audit
 from invariants.readers.mapping import is_map, read_map, read_mapped, write_map
+from invariants.report import report_text
 from simcore import InputError, Rules
 from simcore.rules import DIALS
 from simcore.run import ABSENT, Run
@@ -416,7 +418,7 @@ def test_times_that_were_cut_lie_somewhere_in_their_seconds(tmp_path: Path) -> N
             "row 1: ns: got 1767571200500000000, wanted a multiple of",
         ),
         ("ns,ns_to,price,size,side\n1767571200,1767571200,100,1,buy\n", [], "wanted none beside fills.time_resolution"),
-        ("ns,price,size,side\n", ["fills.time_resolution=m"], "wanted s or ms or us or ns"),
+        ("ns,price,size,side\n", ["fills.time_resolution=m"], "wanted min or s or ms or us or ns"),
         ("ns,price,size,side\n", ["tape=fills.csv", "tape.time_resolution=s"], "only the time of a fill has an end"),
     ],
 )
@@ -426,4 +428,60 @@ def test_a_resolution_that_the_times_have_not_is_refused(
     (tmp_path / "fills.csv").write_text(table)
     pairs = ["fills.time_unit=s", *(more or ["fills.time_resolution=s"])]
     with pytest.raises(InputError, match=says):
+        read_mapped(tmp_path / "fills.csv", columns=pairs)
+
+
+IB_FLEX = """"DateTime","Buy/Sell","Quantity","TradePrice"
+"20260105;093001","BUY","100","190.25"
+"20260105;093105","SELL","-100","190.50"
+"""
+MT5 = """Time;Type;Direction;Volume;Price
+2026.01.05 09:30:01;balance;;;
+2026.01.05 09:30:01;buy;in;100;190.25
+2026.01.05 09:31:05;sell;out;100;190.50
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs"),
+    [
+        (IB_FLEX, ["ns=DateTime", "side=Buy/Sell", "price=TradePrice", "fills.constants.size=100",
+                   "fills.time_format=%Y%m%d;%H%M%S"]),
+        (MT5, ["ns=Time", "side=Type", "price=Price", "size=Volume", "fills.delimiter=;",
+               "fills.time_format=%Y.%m.%d %H:%M:%S", "fills.rows.Type=buy|sell"]),
+    ],
+)  # fmt: skip
+def test_times_are_read_in_the_format_that_the_map_names(tmp_path: Path, text: str, pairs: list[str]) -> None:
+    (tmp_path / "fills.csv").write_text(text)
+    run = read_mapped(tmp_path / "fills.csv", columns=pairs)
+    assert run.fills.ns.tolist() == [1_767_605_401_000_000_000, 1_767_605_465_000_000_000]
+    assert run.fills.side.tolist() == [1, -1]
+
+
+def test_rows_that_a_map_leaves_aside_are_counted_and_the_others_keep_their_numbers(tmp_path: Path) -> None:
+    (tmp_path / "fills.csv").write_text(
+        "ns,price,size,side,Status\n1,1,1,buy,Canceled\n2,1,1,buy,Filled\n3,1,1,buy,New\n4,1,0,buy,partially filled\n"
+    )
+    pairs = ["fills.time_unit=ns", "fills.rows.Status=filled|Partially Filled"]
+    run = read_mapped(tmp_path / "fills.csv", columns=pairs)
+    assert run.fills.row.tolist() == [2, 4]
+    assert run.read["fills"] == 2
+    assert run.reported == {"unjudged.fills rows left aside by the map": 2}
+    report = audit(run)
+    assert [finding.row for finding in report["values_are_valid"].findings] == [4]
+    assert "fills rows left aside by the map" in report_text(report)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "says"),
+    [
+        (["fills.rows.State=filled"], "the column 'State', by which --map: fills chooses rows"),
+        (["fills.time_format=ymd"], "like %Y%m%d;%H%M%S"),
+        (["fills.time_format=%Y", "fills.time_unit=s"], "none beside time_unit"),
+        (["fills.time_format=%Y-%m-%d"], "row 2: ns: got '2', wanted a time like %Y-%m-%d"),
+    ],
+)
+def test_a_format_or_a_choice_that_does_not_fit_is_a_named_error(tmp_path: Path, pairs: list[str], says: str) -> None:
+    (tmp_path / "fills.csv").write_text("ns,price,size,side,Status\n2026-01-05,1,1,buy,Filled\n2,1,1,buy,Filled\n")
+    with pytest.raises(InputError, match=re.escape(says)):
         read_mapped(tmp_path / "fills.csv", columns=pairs)

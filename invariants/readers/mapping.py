@@ -14,7 +14,8 @@ A map is a small TOML, or a folder with one called ``fillproof-map.toml``::
     [fills]                         # and orders, positions, tape, quotes
     file = "executions.csv"         # beside the map
     time_unit = "ms"                # of whole and decimal numbers: s, ms, us or ns
-    time_resolution = "s"           # of fills whose times were cut to it: they lie somewhere in [ns, ns + 1 s)
+    time_format = "%Y%m%d;%H%M%S"   # of text, as Python's datetime.strptime has it; without %z it is UTC
+    time_resolution = "s"           # of fills whose times were cut to it (or "min"): they lie in [ns, ns + 1 s)
     size_unit = "0.001"             # their size 1 is this much of ours; price_unit the same
     delimiter = ";"                 # of CSV, default ","; also "|", and "tab"
     decimal = ","                   # of numbers in CSV, default "."; a sign between thousands is refused
@@ -25,6 +26,8 @@ A map is a small TOML, or a folder with one called ``fillproof-map.toml``::
     side = "buy"
     [fills.words]                   # their words for sides, aggressors and ends
     B = "buy"
+    [fills.rows]                    # only rows with one of these words there; the others are counted
+    Status = "filled|partially filled"
 
 Our names are the columns of ``simcore.frames``; a column that has our name already needs no line.
 ``signed_size`` may stand for ``side`` and ``size``. Times are datetimes, ISO-8601 text (without a zone
@@ -44,6 +47,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -74,10 +78,10 @@ from invariants.readers.tape import EARLIEST_NS, Tape, check_one_symbol, is_numb
 from simcore import InputError, Instrument, Rules, Run
 from simcore import pandas_later as pd
 from simcore.cells import Cells, cells_of
-from simcore.frames import Sheet, run_from_frames
-from simcore.grid import number_of
+from simcore.frames import UNJUDGED, Sheet, run_from_frames
+from simcore.grid import Ints, Mask, number_of
 from simcore.rules import DIALS, read_toml
-from simcore.units import INT64_MAX
+from simcore.units import INT64_MAX, nanoseconds_of
 
 NAME = "fillproof-map.toml"
 LARGEST_BYTES = 2**20
@@ -183,13 +187,17 @@ def _put(values: dict[str, Any], steps: Sequence[str], value: str | int) -> None
 def _read(plan: Map, folder: Path, rules: Rules | str | Path | None, tape: Tape | Sources | None) -> Run:
     files = {p.table: str(folder / p.file) for p in plan.plans}
     blobs = {table: bytes_of(Path(file)) for table, file in files.items()}
-    frames = {p.table: _frame(p, blobs[p.table], files[p.table]) for p in plan.plans}
+    frames, reported = {}, {}
+    for p in plan.plans:
+        frames[p.table], aside = _frame(p, blobs[p.table], files[p.table])
+        if p.rows:
+            reported[f"{UNJUDGED}{p.table} rows left aside by the map"] = aside
     if "orders" in frames and "order_id" not in frames["fills"]:
         raise wrong(files["fills"], "order_id", "no such column", "the order of each fill, where orders are given")
     given = None if tape is None else tape if isinstance(tape, Tape) else read_tape(tape)
     grid = plan.instrument or _finest(frames, files, given)
     if "order_id" not in frames["fills"]:
-        names = [f"row {row}" for row in range(1, len(frames["fills"]) + 1)]
+        names = [f"row {row}" for row in frames["fills"]["row"].tolist()]
         frames["fills"]["order_id"] = pd.Series(names, dtype=object)
     run = run_from_frames(
         fills=frames["fills"],
@@ -200,6 +208,7 @@ def _read(plan: Map, folder: Path, rules: Rules | str | Path | None, tape: Tape 
         instrument=grid,
         rules=_rules(plan, rules, grid),
         provenance=plan.provenance,
+        reported=reported,
         name=plan.name,
         files=files,
         inputs={files[table]: hashlib.sha256(data).hexdigest() for table, data in blobs.items()},
@@ -235,8 +244,8 @@ def _finest(frames: Mapping[str, pd.DataFrame], files: Mapping[str, str], tape: 
     return Instrument(min(tick, tape.instrument.tick_size), min(lot, tape.instrument.lot_size))
 
 
-def _frame(plan: Plan, data: bytes, file: str) -> pd.DataFrame:
-    """The table with our names, units and words."""
+def _frame(plan: Plan, data: bytes, file: str) -> tuple[pd.DataFrame, int]:
+    """The table with our names, units and words, and how many rows are left aside."""
     if plan.delimiter is not None and data[:4] == b"PAR1":
         raise wrong(plan.place, "delimiter", plan.delimiter, f"none: {file} is Parquet")
     theirs = frame_from_bytes(data, file=file, delimiter=plan.delimiter or ",")
@@ -246,24 +255,37 @@ def _frame(plan: Plan, data: bytes, file: str) -> pd.DataFrame:
             got = ", ".join(map(str, theirs.columns))
             wanted = f"the column {name!r}, which {plan.place} calls {ours}"
             raise wrong(file, name, got, wanted + ("" if len(theirs.columns) > 1 else "; else say the delimiter"))
+    kept = _kept(plan, theirs, file)
+    theirs, aside = theirs[kept].reset_index(drop=True), int((~kept).sum())
     found: dict[str, pd.Series[Any]] = {}
     for ours in COLUMNS[plan.table]:
         if ours in plan.constants:
             found[ours] = pd.Series([plan.constants[ours]] * len(theirs), dtype=object)
         elif plan.columns.get(ours, ours) in theirs:
             found[ours] = theirs[plan.columns.get(ours, ours)]
-    frame = pd.DataFrame(dict(_ours(plan, found, file)))
-    return frame if plan.resolution is None else _spread(frame, plan, plan.resolution, file)
+    rows = np.flatnonzero(kept) + 1
+    frame = pd.DataFrame({**dict(_ours(plan, found, file, rows)), "row": rows})
+    return frame if plan.resolution is None else _spread(frame, plan, plan.resolution, file), aside
 
 
-def _ours(plan: Plan, found: Mapping[str, Any], file: str) -> Iterator[tuple[str, Any]]:
+def _kept(plan: Plan, theirs: pd.DataFrame, file: str) -> Mask:
+    """The rows that count. Raises ``InputError``."""
+    kept = np.ones(len(theirs), np.bool_)
+    for name, words in plan.rows.items():
+        if name not in theirs:
+            got = ", ".join(map(str, theirs.columns))
+            raise wrong(file, name, got, f"the column {name!r}, by which {plan.place} chooses rows")
+        kept &= np.array([str(cell).strip().casefold() in words for cell in theirs[name]], np.bool_)
+    return kept
+
+
+def _ours(plan: Plan, found: Mapping[str, Any], file: str, rows: Ints) -> Iterator[tuple[str, Any]]:
     """Each column by our name, converted."""
     if "signed_size" in found:
         for name in ("side", "size"):
             if name in found:
                 raise wrong(file, name, "a column", "none beside signed_size")
     for name, series in found.items():
-        rows = np.arange(1, len(series) + 1)
         cells = cells_of(series, file=file, field=plan.columns.get(name, name), rows=rows)
         if plan.decimal == "," and name in NUMBERS and name not in plan.constants:
             series = _column(partial(_pointed, cells, is_time=name in TIMES), cells)  # noqa: PLW2901
@@ -291,7 +313,7 @@ def _spread(fills: pd.DataFrame, plan: Plan, step: int, file: str) -> pd.DataFra
     for at, ns in enumerate(listed):
         if ns is not None and ns % step:
             wanted = f"a multiple of {step} ns, which {plan.place} calls the resolution"
-            raise InputError(file=file, row=at + 1, field=field, got=ns, wanted=wanted)
+            raise InputError(file=file, row=int(fills["row"][at]), field=field, got=ns, wanted=wanted)
     to = pd.Series([None if ns is None else ns + step - 1 for ns in listed], dtype=object)
     return fills.assign(ns_to=to)
 
@@ -357,6 +379,11 @@ class _Times:
         value = self.cells.shown(at)
         if value is None or self.cells.kind == "time":
             return None if value is None else int(value)
+        if self.plan.time_format is not None:
+            try:
+                return nanoseconds_of(datetime.strptime(str(value).strip(), self.plan.time_format))  # noqa: DTZ007 (naive is UTC)
+            except ValueError:
+                raise self.cells.refuse(at, f"a time like {self.plan.time_format}") from None
         if isinstance(value, str) and not is_number(value):
             try:
                 return clock.ns_of(value)

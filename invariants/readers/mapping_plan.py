@@ -16,8 +16,9 @@ SECTIONS = ("instrument", "rules", "provenance")
 UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 DELIMITERS = {",": ",", ";": ";", "|": "|", "\t": "\t", "tab": "\t"}
 DECIMALS = {".": ".", ",": ","}
-OPTIONS = ("file", "time_unit", "time_resolution", "size_unit", "price_unit", "delimiter", "decimal")
-PARTS = ("columns", "constants", "words")
+RESOLUTIONS = {"min": 60 * 10**9, **UNITS}
+OPTIONS = ("file", "time_unit", "time_format", "time_resolution", "size_unit", "price_unit", "delimiter", "decimal")
+PARTS = ("columns", "constants", "words", "rows")
 COLUMNS: dict[str, tuple[str, ...]] = {
     "fills": ("ns", "side", "price", "size", "order_id", "ns_to", "trade_seq", "fee", "signed_size"),
     "orders": (
@@ -41,7 +42,8 @@ class Plan:
     """How one table is read: where it is, and what its columns, numbers and words mean.
 
     ``place`` names the map and the table in errors; ``time_unit`` and ``resolution`` are in nanoseconds,
-    or None; ``delimiter`` is None where none was given.
+    or None; ``delimiter`` is None where none was given. ``rows`` are the words that a column of theirs
+    has in the rows that count.
     """
 
     place: str
@@ -50,7 +52,9 @@ class Plan:
     columns: Mapping[str, str]
     constants: Mapping[str, Any]
     words: Mapping[str, str]
+    rows: Mapping[str, Sequence[str]]
     time_unit: int | None
+    time_format: str | None
     resolution: int | None
     size_unit: Decimal
     price_unit: Decimal
@@ -121,7 +125,8 @@ def _plan(table: str, given: dict[str, Any], file: str) -> Plan:
     if not isinstance(where, str) or not where or "\0" in where:
         raise wrong(file, f"{table}.file", where, "the name of a CSV or Parquet file")
     ns = _choice(given, table, "time_unit", UNITS, file)
-    resolution = _choice(given, table, "time_resolution", UNITS, file)
+    form = _format(given, table, file)
+    resolution = _choice(given, table, "time_resolution", RESOLUTIONS, file)
     if resolution is not None and table != "fills":
         raise wrong(
             file, f"{table}.time_resolution", given["time_resolution"], "none: only the time of a fill has an end"
@@ -129,10 +134,31 @@ def _plan(table: str, given: dict[str, Any], file: str) -> Plan:
     delimiter = _choice(given, table, "delimiter", DELIMITERS, file)
     decimal = _choice(given, table, "decimal", DECIMALS, file) or "."
     sizes, prices = (_unit(given, table, name, file) for name in ("size_unit", "price_unit"))
-    words = {name.strip().casefold(): word for name, word in parts["words"].items()}
-    columns, constants = parts["columns"], parts["constants"]
-    place = f"{file}: {table}"
-    return Plan(place, table, where, columns, constants, words, ns, resolution, sizes, prices, delimiter, decimal)
+    return Plan(
+        place=f"{file}: {table}",
+        table=table,
+        file=where,
+        columns=parts["columns"],
+        constants=parts["constants"],
+        words={name.strip().casefold(): word for name, word in parts["words"].items()},
+        rows={name: [word.strip().casefold() for word in words.split("|")] for name, words in parts["rows"].items()},
+        time_unit=ns,
+        time_format=form,
+        resolution=resolution,
+        size_unit=sizes,
+        price_unit=prices,
+        delimiter=delimiter,
+        decimal=decimal,
+    )
+
+
+def _format(given: Mapping[str, Any], table: str, file: str) -> str | None:
+    form: str | None = given.get("time_format")
+    if form is not None and (not isinstance(form, str) or "%" not in form):
+        raise wrong(file, f"{table}.time_format", form, "a format of Python's datetime.strptime, like %Y%m%d;%H%M%S")
+    if form is not None and "time_unit" in given:
+        raise wrong(file, f"{table}.time_format", form, "none beside time_unit")
+    return form
 
 
 def _choice(given: Mapping[str, Any], table: str, name: str, known: Mapping[str, Any], file: str) -> Any:

@@ -83,6 +83,10 @@ DEVIATIONS = {
         "1000 submit A BUY 100 5\n1001 submit B BUY 100 5\n1250 trade - - 100 5\n1250 fill B BUY 100 5",
         {},
     ),
+    "fills_have_trades.last_trade": (
+        HEAD + "900 trade - - 99 5\n1000 submit A BUY 100 5 - 1250 1250 filled\n1250 fill A BUY 100 5",
+        {"provenance": LOGGED},
+    ),
     "fill_follows_submit.at_once": ("1000 submit A BUY 100 5\n1000 fill A BUY 100 5", {"latency_ns": 0}),
     "no_fill_after_cancel.pending": (
         HEAD + "1000 submit A BUY 100 5 - 1000 1300 filled\n1100 cancel A\n1300 trade - - 100 5\n1300 fill A BUY 100 5",

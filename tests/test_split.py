@@ -446,6 +446,21 @@ def test_order_in_flight_across_a_cut_is_carried(cut_ns: int) -> None:
     assert told["no_double_fill"].findings[0].row == 2
 
 
+def test_the_last_trade_before_a_cut_still_stands_behind_it() -> None:
+    run = table(
+        """
+        ns    event   id  side  price_ticks  size_lots  aggressor  live_ns
+        900   trade   -   -     99           5          BUY        -
+        1000  submit  A   BUY   100          5          -          1300
+        1300  fill    A   BUY   100          5          -          -
+        """,
+        documented={"fills_have_trades.last_trade": "somewhere"},
+        provenance={"live_ns": "native"},
+    )
+    pieces = merge([judge(piece) for piece in split(run, [1200])])
+    assert pieces["fills_have_trades"].by_model == audit(run)["fills_have_trades"].by_model == 1
+
+
 def test_fill_of_an_interval_moves_the_cut_behind_it() -> None:
     run = table(
         """

@@ -90,7 +90,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "no_fill_after_expiry": ("pending",),
     "fill_price_equals_limit": ("better", "on_arrival", "at_open", "slipped"),
     "fill_respects_limit": ("book_price", "slipped"),
-    "fills_have_trades": ("at", "book_cross", "book_standing", "book_thin", "touch_thin", "wrong_side"),
+    "fills_have_trades": ("at", "book_cross", "book_standing", "book_thin", "touch_thin", "last_trade", "wrong_side"),
     "trade_fills_an_order_once": ("split",),
     "trade_volume_is_not_oversold": ("reused", "through"),
     "priority_is_respected": _MISSED,

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from invariants.laws.ruling import Mask
+from invariants.laws.ruling import Mask, is_evidence
 from simcore.run import ABSENT, Ints, Objects, Run
 
 REASONS = ("through", "at", "book_cross", "book_standing", "wrong_side", "none")
@@ -80,6 +80,23 @@ def outgrown(run: Run, rows: Ints) -> Mask:
         np.add.at(shown, fill[beyond == 0], size[quote[beyond == 0]])
         found[mine] = ~passed & (shown > 0) & (fills.size_lots[rows[mine]] > shown)
     return found
+
+
+def took_last_trade(run: Run, rows: Ints) -> Mask:
+    """Fills at the instant at which the log has their order arrive, where the last trade until then reached its limit.
+
+    No quote came after that trade: a book of one level that trades keep, too, stood at its price.
+    """
+    fills, trades = run.fills, run.trades
+    if not (len(trades) and len(run.orders) and is_evidence(run, "live_ns")):
+        return np.zeros(len(rows), np.bool_)
+    ns = fills.ns[rows]
+    arrived = (ns == fills.ns_to[rows]) & (ns == run.orders.live_ns[fills.order[rows]])
+    last, quote = (np.searchsorted(seen, ns, "right") - 1 for seen in (trades.ns, run.tops.ns))
+    quoted_ns = np.append(run.tops.ns, ABSENT)[quote]
+    side, limit = _limits(run)
+    reached = side[rows] * trades.price_ticks[last] <= side[rows] * limit[rows]
+    return np.asarray(arrived & (last >= 0) & (quoted_ns <= trades.ns[last]) & reached)
 
 
 def _limits(run: Run) -> tuple[Ints, Ints]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from invariants.laws.crossings import Crossings, causes, crossings, logged_live
-from invariants.laws.justification import outgrown, overdrawn, reasons
+from invariants.laws.justification import outgrown, overdrawn, reasons, took_last_trade
 from invariants.laws.ruling import (
     Claim,
     Mask,
@@ -41,7 +41,8 @@ def fills_have_trades(run: Run) -> Ruling:
     engine's profile lets the book fill, and no tops of book were given.
     By model: a trade ``at`` the limit, a ``book_cross``, a ``book_standing`` on arrival (``book_thin``
     where its best quote was smaller than the fill), a trade of the ``wrong_side``; ``touch_thin`` is a
-    book that only touched the limit with less than the fill.
+    book that only touched the limit with less than the fill; the ``last_trade``, later than any quote, that
+    stood at the limit when the order arrived.
     Source: nautechsystems/nautilus_trader#5054 (filled at midnight without data), nautilus_trader#2549.
     """
     if not len(run.orders) and "orders" not in run.read:
@@ -73,6 +74,7 @@ def fills_have_trades(run: Run) -> Ruling:
     thin = set(rows[lacking].tolist())
     outgrew = set(rows[touched].tolist())
     unseen = broken & _by_the_book(run, why)
+    why[took_last_trade(run, rows)] += " last_trade"
     reason = _NO_BOOK if unseen.any() else _UNKNOWN_SIDE
     return rule_on(
         "fills", rows, broken & ~unseen, tell, undecided=found.perhaps[rows] | unseen, reason=reason, kinds=why

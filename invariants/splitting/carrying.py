@@ -174,8 +174,9 @@ class Carrier:
     def _slice(self, begin: Cut, end: Cut) -> Part:
         own = slice(begin.fills, end.fills)
         named = np.unique(self.whole.fills.order[own])
-        trades = taken(self.whole.trades, slice(begin.trades, end.trades))
-        tops = taken(self.whole.tops, slice(max(begin.tops - 1, 0), end.tops))  # one was standing
+        # one quote was standing, and one trade was the last
+        trades = taken(self.whole.trades, slice(max(begin.trades - 1, 0), end.trades))
+        tops = taken(self.whole.tops, slice(max(begin.tops - 1, 0), end.tops))
         rules = self._rules_from(int(self.seams.position_lots[begin.fills]))
         if not len(self.whole.orders):
             trades = self._with_unknown_taker(begin, trades)

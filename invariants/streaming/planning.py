@@ -216,9 +216,10 @@ class Plan:
             if "tape" in files:
                 named = self.trade_row[rows[rows < first_fill]]
                 also = [self.unsided] if not self.counts.get("orders") and self.unsided >= 0 else []
-                more["tape"] = _outside(np.append(named[named >= 0], also).astype(np.int64), own["tape"])
-            if "quotes" in files:  # the one that was standing
-                more["quotes"] = self._standing(own["quotes"][0])
+                rows_too = np.concatenate((named[named >= 0], also, self._before("tape", own["tape"][0])))
+                more["tape"] = _outside(rows_too.astype(np.int64), own["tape"])
+            if "quotes" in files:
+                more["quotes"] = self._before("quotes", own["quotes"][0])
             yield Task(
                 number, begin.ns, ends_ns[number], number == len(begins) - 1, own, more,
                 taken(run.fills, rows), rows,
@@ -244,8 +245,9 @@ class Plan:
         some = [self._naming(row, row + 1) for row in (*more.tolist(), *self.clues.tolist())]
         return np.concatenate((self._naming(*own), *some))
 
-    def _standing(self, first: int) -> Ints:
-        dropped = set(self.dropped["quotes"].tolist())
+    def _before(self, table: str, first: int) -> Ints:
+        """The quote that was standing, the trade that was the last: the row before, of those that are kept."""
+        dropped = set(self.dropped[table].tolist())
         before = next((row for row in range(first - 1, -1, -1) if row not in dropped), -1)
         return np.array([before] if before >= 0 else [], dtype=np.int64)
 

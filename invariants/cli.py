@@ -298,7 +298,7 @@ def audit(
         try:
             report = in_pieces.judge(source, place, max_findings, alone=len(paths) == 1)
             read += report.run.inputs
-            spare(for_one, read)
+            spare(for_one, report.run.inputs)
             outcome = policy.outcome(path, report, befores[number])
             files.write(json_path, number, ".json", report_bytes, outcome.report)
             files.write(html_path, number, ".html", lambda r: report_page(r).encode(), outcome.report)

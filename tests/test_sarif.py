@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
@@ -24,6 +25,7 @@ from invariants.outcome import Policy
 from invariants.readers.bundle import write_bundle
 from invariants.report import report_dict
 from invariants.report.as_sarif import sarif_bytes, sarif_run, sarif_unread
+from invariants.report.lines import line_of
 from invariants.verdict import Modelled
 from invariants.waivers import Complaint, Waiver
 from simcore import InputError, Instrument, Rules, Run, Scenario, Side, Submit, Trade
@@ -281,3 +283,9 @@ def test_a_file_that_cannot_be_written_is_2(tmp_path: Path) -> None:
     result = fillproof("audit", tmp_path / "run", "--sarif", tmp_path / "absent" / "out.sarif")
     assert result.exit_code == 2
     assert "out.sarif" in result.stderr
+
+
+def test_a_pipe_is_not_read_for_its_lines(tmp_path: Path) -> None:
+    """Nobody writes into it any more: to open it would wait for ever."""
+    os.mkfifo(tmp_path / "fills.csv")
+    assert line_of(str(tmp_path / "fills.csv"), 3) == 4

@@ -251,10 +251,7 @@ def _frame(plan: Plan, data: bytes, file: str) -> tuple[pd.DataFrame, int]:
     theirs = frame_from_bytes(data, file=file, delimiter=plan.delimiter or ",")
     check_one_symbol(theirs, file)
     for ours, name in plan.columns.items():
-        if name not in theirs:
-            got = ", ".join(map(str, theirs.columns))
-            wanted = f"the column {name!r}, which {plan.place} calls {ours}"
-            raise wrong(file, name, got, wanted + ("" if len(theirs.columns) > 1 else "; else say the delimiter"))
+        _check_has(theirs, name, file, f"which {plan.place} calls {ours}")
     kept = _kept(plan, theirs, file)
     theirs, aside = theirs[kept].reset_index(drop=True), int((~kept).sum())
     found: dict[str, pd.Series[Any]] = {}
@@ -268,13 +265,18 @@ def _frame(plan: Plan, data: bytes, file: str) -> tuple[pd.DataFrame, int]:
     return frame if plan.resolution is None else _spread(frame, plan, plan.resolution, file), aside
 
 
+def _check_has(theirs: pd.DataFrame, name: str, file: str, why: str) -> None:
+    if name not in theirs:
+        got = ", ".join(map(str, theirs.columns))
+        delimited = "" if len(theirs.columns) > 1 else "; else say the delimiter"
+        raise wrong(file, name, got, f"the column {name!r}, {why}{delimited}")
+
+
 def _kept(plan: Plan, theirs: pd.DataFrame, file: str) -> Mask:
     """The rows that count. Raises ``InputError``."""
     kept = np.ones(len(theirs), np.bool_)
     for name, words in plan.rows.items():
-        if name not in theirs:
-            got = ", ".join(map(str, theirs.columns))
-            raise wrong(file, name, got, f"the column {name!r}, by which {plan.place} chooses rows")
+        _check_has(theirs, name, file, f"by which {plan.place} chooses rows")
         kept &= np.array([str(cell).strip().casefold() in words for cell in theirs[name]], np.bool_)
     return kept
 

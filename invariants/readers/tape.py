@@ -269,7 +269,7 @@ def _times(frame: pd.DataFrame, file: str) -> Any:
         return frame[name]
     first = cells.shown(0)
     if isinstance(first, str) and not is_number(first):
-        return _iso_times(cells.listed(), file, name)
+        return _iso_times(cells)
     return pd.Series(_counted(cells, first))
 
 
@@ -299,13 +299,13 @@ def _counted(cells: Cells, first: Any) -> Ints:
     return ns
 
 
-def _iso_times(listed: list[Any], file: str, name: str) -> Any:
-    times = np.zeros(len(listed), np.int64)
-    for at, text in enumerate(listed):
+def _iso_times(cells: Cells) -> Any:
+    times = np.zeros(len(cells), np.int64)
+    for at, text in enumerate(cells.listed()):
         try:
             times[at] = clock.ns_of(text)
         except (ValueError, TypeError, AttributeError):
-            raise InputError(file=file, row=at + 1, field=name, got=text, wanted=clock.WANTED) from None
+            raise cells.refuse(at, clock.WANTED) from None
     return pd.Series(times)
 
 

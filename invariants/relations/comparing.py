@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Any
 
 from invariants.tapes.exhaustive import is_within
-from invariants.tapes.supports import Supports
 from simcore import Fill, Rules, Scenario
 from simcore.errors import shorten
 from simcore.run import malformed
@@ -64,7 +63,7 @@ class Relation:
     def check(self, simulate: Simulate, scenario: Scenario) -> Comparison:
         """Compare. A crash of the simulator is the caller's to catch."""
         try:
-            return self.compare(_inside(simulate), scenario)
+            return self.compare(_Inside(simulate), scenario)
         except _OutOfReachError:
             return skipped("what it is compared with needs more than the simulator supports")
         except (TypeError, ValueError, ArithmeticError):
@@ -80,21 +79,16 @@ class _OutOfReachError(Exception):
 
 
 class _Inside:
-    """A simulator that is asked nothing beyond its ``supports``."""
+    """A simulator that is asked nothing beyond what it supports."""
 
-    def __init__(self, simulate: Simulate, supports: Supports) -> None:
+    def __init__(self, simulate: Simulate) -> None:
         self._simulate = simulate
-        self.rules, self.supports = getattr(simulate, "rules", None), supports
+        self.rules, self.supports = getattr(simulate, "rules", None), getattr(simulate, "supports", None)
 
     def __call__(self, scenario: Scenario) -> Iterable[Fill]:
-        if not is_within(scenario, self.supports):
+        if not can_be_asked(self, scenario):
             raise _OutOfReachError
         return self._simulate(scenario)
-
-
-def _inside(simulate: Simulate) -> Simulate:
-    supports = getattr(simulate, "supports", None)
-    return simulate if supports is None else _Inside(simulate, supports)
 
 
 def can_be_asked(simulate: Simulate, scenario: Scenario) -> bool:

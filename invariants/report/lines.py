@@ -6,6 +6,7 @@ import csv
 import io
 from functools import lru_cache
 from pathlib import Path
+from stat import S_ISREG
 
 from invariants.readers.tables import LARGEST_BYTES, gunzip
 from simcore import InputError
@@ -17,7 +18,8 @@ def line_of(file: str, row: int) -> int:
         told = Path(file).stat()
     except (OSError, ValueError):  # a name with NUL is none
         return row + 1
-    lines = _lines(file, told.st_size, told.st_mtime_ns) if told.st_size <= LARGEST_BYTES else []
+    is_here = S_ISREG(told.st_mode) and told.st_size <= LARGEST_BYTES  # a pipe has been read already
+    lines = _lines(file, told.st_size, told.st_mtime_ns) if is_here else []
     return lines[row - 1] if row <= len(lines) else row + 1
 
 
@@ -28,7 +30,7 @@ def _lines(file: str, _size: int, _changed_ns: int) -> list[int]:
         data = Path(file).read_bytes()
         data = gunzip(data, file=file) if data[:2] == b"\x1f\x8b" else data
         return _begins(data.decode("utf-8-sig"))
-    except (OSError, ValueError, InputError, csv.Error):  # a folder, or other contents than were audited
+    except (OSError, ValueError, InputError, csv.Error):  # other contents than were audited
         return []
 
 

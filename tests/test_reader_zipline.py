@@ -15,6 +15,7 @@ from invariants.auditing import audit
 from invariants.readers.zipline import is_zipline, read_zipline
 from invariants.verdict import Verdict
 from simcore import InputError
+from simcore.frames import UNJUDGED
 from simcore.run import ABSENT
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "engines"
@@ -223,8 +224,7 @@ def test_no_positions_at_the_end_are_a_position_of_none(tmp_path: Path) -> None:
     ("table", "field", "value"),
     [
         ("orders", "status", "7"),
-        ("orders", "limit", None),
-        ("orders", "limit", "nan"),
+        ("orders", "limit", "low"),
         ("orders", "created", "yesterday"),
         ("orders", "dt", "1767571260"),
         ("orders", "amount", "many"),
@@ -272,6 +272,27 @@ def test_counts_of_the_parameters_are_held_against_the_rows(
     folder = save(tmp_path / "run", orders=[*ORDERS[:2], before, *ORDERS[2:]])
     (folder / "meta.json").write_text(json.dumps(stated))
     assert audit(read_zipline(folder))["totals_reconcile"].verdict is verdict
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+@pytest.mark.parametrize(
+    ("limit", "stop", "kind"), [(None, None, "market"), (None, 99.0, "stop"), (101.0, 99.0, "stop limit")]
+)
+def test_orders_that_are_no_limit_orders_are_left_out_and_counted(
+    tmp_path: Path, suffix: str, limit: float | None, stop: float | None, kind: str
+) -> None:
+    other = order("m", 1, 2, 700, 700, limit, 1, 70.0) | {"stop": stop}
+    alone = read_zipline(save(tmp_path / "alone", suffix))
+    run = read_zipline(
+        save(tmp_path / "run", suffix, orders=[*ORDERS, other], transactions=[*FILLS, fill("m", 2, 700, 120.0)])
+    )
+    assert run.orders.order_id.tolist() == alone.orders.order_id.tolist()
+    assert run.fills.ns.tolist() == alone.fills.ns.tolist()
+    assert run.reported[f"{UNJUDGED}orders of type {kind}"] == 1
+    assert run.reported[f"{UNJUDGED}executions of orders of type {kind}"] == 1
+    assert {"position", "turnover", "fees"}.isdisjoint(run.reported)  # they are of all orders
+    assert {"position", "turnover", "fees"} <= alone.reported.keys()
+    assert audit(run).verdict is audit(alone).verdict is not Verdict.FAIL
 
 
 def test_daily_bars_are_refused(tmp_path: Path) -> None:

@@ -28,7 +28,6 @@ Figures that ``meta.json`` may state are held against the rows: ``exbits`` (exec
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -46,6 +45,7 @@ from invariants.readers.peek import columns_of
 from invariants.readers.sources import Sources
 from invariants.readers.tables import SUFFIXES
 from invariants.readers.tape import Tape
+from invariants.readers.totals import with_others
 from simcore import InputError, Rules, Run
 from simcore import pandas_later as pd
 from simcore.frames import UNJUDGED, no_fills
@@ -162,12 +162,8 @@ def _output(
     totals = with_claims(totals, *_claims(files, done, orders, parameters))
     if done.residues:
         totals[f"{UNJUDGED}executions of float noise"] = Decimal(done.residues)
-    if others:
-        totals = {
-            name if name == "fees" or name.startswith(UNJUDGED) else UNJUDGED + name: value
-            for name, value in totals.items()
-        }
-        totals |= _others(others, files.bits)
+    refs = () if files.bits is None else files.bits.wholes("ref")
+    totals = with_others(totals, others.values(), (others[ref] for ref in refs if ref in others), judged=("fees",))
     stamp = "derived" if feed.bar_ns or feed.error_ns else "native"
     last_ns = max(map(feed.last, files.labels()), default=None)
     return Output(
@@ -194,16 +190,6 @@ def _output(
         ),
         read=_read(files),
     )
-
-
-def _others(others: Mapping[int, str], bits: EngineTable | None) -> dict[str, Any]:
-    """How many orders of each kind have no limit, and how many executions are theirs."""
-    refs = [] if bits is None else bits.wholes("ref")
-    found: dict[str, Any] = {}
-    for kind, count in Counter(others.values()).items():
-        found[f"{UNJUDGED}orders of type {kind}"] = Decimal(count)
-        found[f"{UNJUDGED}executions of orders of type {kind}"] = Decimal(sum(others.get(r) == kind for r in refs))
-    return found
 
 
 def _dials(parameters: Parameters) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from invariants.readers.peek import columns_of
 from invariants.readers.sources import Blob, Sources, blobs
 from invariants.readers.tables import SUFFIXES
 from invariants.readers.tape import Tape
+from invariants.readers.totals import with_others
 from simcore import InputError, Rules, Run
 from simcore import pandas_later as pd
 from simcore.frames import STAMPS, UNJUDGED
@@ -119,7 +120,7 @@ def _output(folder: Path, log: Log, recorder: Recorder, parameters: Parameters) 
         profile=PROFILES.get(str(parameters.options.get("ex"))),
         dials=_dials(parameters),
         provenance=dict.fromkeys(STAMPS, "native" if has_log else "absent"),
-        reported=_left_out(log, _reported(log, recorder, parameters)),
+        reported=with_others(_reported(log, recorder, parameters), log.others.elements(), log.others_filled.elements()),
         end_ns=parameters.whole(parameters.values, "last_ts"),
         last_event_ns=max([*moments, log.last_now] if log.last_now is not None else moments, default=None),
         exit_code=_exit_code(parameters),
@@ -232,17 +233,6 @@ def _reported(log: Log, recorder: Recorder, parameters: Parameters) -> dict[str,
     last_ns = parameters.whole(parameters.values, "last_ts")
     told_ns = last_ns if last_ns is not None else last_seen if final is not None else -1
     return with_claims(judged, dict(_stated(parameters, knows=told_ns >= last_seen)), _counted(log))
-
-
-def _left_out(log: Log, figures: dict[str, Any]) -> dict[str, Any]:
-    """The figures; where orders are left out, which of them and their fills there are, and no figure is judged."""
-    if not log.others:
-        return figures
-    found = {name if name.startswith(UNJUDGED) else UNJUDGED + name: value for name, value in figures.items()}
-    for kind, count in log.others.items():
-        found[f"{UNJUDGED}orders of type {kind}"] = Decimal(count)
-        found[f"{UNJUDGED}executions of orders of type {kind}"] = Decimal(log.others_filled[kind])
-    return found
 
 
 def _stated(parameters: Parameters, *, knows: bool) -> Iterator[tuple[str, Decimal]]:

@@ -25,7 +25,7 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
@@ -34,7 +34,7 @@ from typing import IO, Any, cast
 
 from invariants.readers.engine_run import Output, run_of
 from invariants.readers.nautilus_agreement import FILL_FIELDS, ORDER_FIELDS, disagreements
-from invariants.readers.nautilus_counts import counts_of, with_counts, with_others
+from invariants.readers.nautilus_counts import counts_of, with_counts
 from invariants.readers.nautilus_events import TABLE, fold_events
 from invariants.readers.nautilus_reports import Report, fills_of, nothing_of, orders_of, totals_of, with_arrivals
 from invariants.readers.parameters import Parameters, parameters_of
@@ -42,6 +42,7 @@ from invariants.readers.peek import columns_of
 from invariants.readers.sources import Sources, bytes_of
 from invariants.readers.tables import SUFFIXES, frame_from_bytes
 from invariants.readers.tape import Tape
+from invariants.readers.totals import with_others
 from simcore import InputError, Rules, Run
 
 ENGINE = "nautilus_trader"
@@ -156,7 +157,7 @@ def _from_events(folder: _Folder, parameters: Parameters) -> Output:
     fills, orders = history.fills_frame(), history.orders_frame()
     counts = counts_of(parameters)  # of all orders, so of none where some are left out
     reported = with_counts(reported, [] if history.others else counts, fills=fills, orders=orders)
-    reported = with_others(reported, history.others, history.other_fills)
+    reported = _with_others(reported, history.others, history.other_fills)
     reported["unjudged.refused_cancels"] = history.refused_cancels
     tables = dict.fromkeys(("orders", "fills", TABLE), file)
     return Output(
@@ -179,6 +180,12 @@ def _from_events(folder: _Folder, parameters: Parameters) -> Output:
     )
 
 
+def _with_others(reported: Mapping[str, Any], others: Mapping[str, str], fills: Iterable[str]) -> dict[str, Any]:
+    """The totals beside orders that are left out: only the position is of all."""
+    judged = reported.keys() - {"position"}
+    return with_others(reported, others.values(), (others[order_id] for order_id in fills), judged=judged)
+
+
 def _from_reports(folder: _Folder, parameters: Parameters) -> Output:
     orders = folder.report("orders", orders_of)
     fills = folder.report("fills", partial(fills_of, others=orders.others if orders else None))
@@ -192,7 +199,7 @@ def _from_reports(folder: _Folder, parameters: Parameters) -> Output:
         fills=fills.frame,
         orders=known,
         provenance={} if known is None else {name: _OF_REPORTS[name] for name in known if name in _OF_REPORTS},
-        reported=with_others(
+        reported=_with_others(
             with_counts(reported, [] if fills.others else counts_of(parameters), fills=fills.frame, orders=known),
             fills.others,
             fills.other_fills,

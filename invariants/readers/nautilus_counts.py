@@ -6,7 +6,6 @@ optional. They were counted in the engine, so a file of events that was cut cont
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -14,7 +13,6 @@ from invariants.readers.parameters import Parameters
 from invariants.strictjson import check_object
 from simcore import InputError
 from simcore import pandas_later as pd
-from simcore.frames import UNJUDGED
 
 TYPES = {
     "submits": ("OrderInitialized",),
@@ -74,16 +72,4 @@ def with_counts(
             continue  # there is nothing that could agree or not
         if totals.get(name, told[name]) == told[name]:
             totals[name] = count
-    return totals
-
-
-def with_others(reported: Mapping[str, Any], others: Mapping[str, str], fills: Iterable[str]) -> dict[str, Any]:
-    """``reported``, and how many orders of each kind are left out, with how many fills; the position is of all."""
-    if not others:
-        return dict(reported)
-    totals = {UNJUDGED + name if name == "position" else name: value for name, value in reported.items()}
-    filled = Counter(others[order_id] for order_id in fills)
-    for kind, count in Counter(others.values()).items():
-        totals[f"{UNJUDGED}orders of type {kind}"] = count
-        totals[f"{UNJUDGED}executions of orders of type {kind}"] = filled[kind]
     return totals

@@ -13,6 +13,10 @@ A label is the END of its minute E: a fill lies in (E - 1 min, E], and what the 
 did at E. A bundle that was ingested with labels of the beginning shifts all times by a minute, which
 the laws of the tape then find; ``meta.json`` may state it (``opt.bar_label = "start"``).
 
+Orders without a limit (market orders), or with a stop, which has to be reached before a limit works, cannot be
+judged: they and their transactions are left out and counted, and then the totals, which are of all orders, are
+not judged.
+
 Amounts are whole shares, and no table says how many of the tape's units a share is. ``meta.json`` may
 (``opt.size_unit = "0.01"``); then sizes and fees are in the tape's units. The slippage model decides
 size and price of a fill and is no part of the output either: ``opt.price_impact = 0`` says that fills
@@ -27,7 +31,7 @@ volume of the whole bar, traded through the limit or not, which is none of the s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from pathlib import Path
@@ -40,6 +44,7 @@ from invariants.readers.parameters import Parameters, parameters_of, with_claims
 from invariants.readers.peek import columns_of
 from invariants.readers.sources import Sources
 from invariants.readers.tape import Tape
+from invariants.readers.totals import with_others
 from simcore import InputError, Rules, Run
 from simcore import pandas_later as pd
 from simcore.run import Rejected
@@ -121,9 +126,11 @@ def _output(folder: Path, parameters: Parameters, units: _Units) -> Output:
     tables = [table for table in (orders, traded, held) if table is not None]
     _check_one_asset(tables)
     _check_minutes(orders)
+    others = _others(orders)
     states, repeated = _states(orders)
     dials = _dials(parameters)
-    fills, doubled = _fills(traded, units, {state.order_id: state.fee for state in states}, dials.get("fee_rate"))
+    fees = {state.order_id: state.fee for state in states}
+    fills, doubled = _fills(traded, units, fees, dials.get("fee_rate"), others)
     known = {name: fee for name, fee in zip(fills["order_id"], fills["fee"], strict=True) if fee is not None}
     stamp = "derived" if units.starts else "native"
     return Output(
@@ -131,14 +138,21 @@ def _output(folder: Path, parameters: Parameters, units: _Units) -> Output:
         version=parameters.version,
         name=folder.name,
         fills=fills,
-        orders=_orders(states, units),
+        orders=_orders([state for state in states if state.order_id not in others], units),
         profile=PROFILE,
         dials=dials,
         provenance={"submit_ns": stamp, "live_ns": "absent", "cancel_ns": "derived", "end_ns": stamp},
-        reported=with_claims(
-            _totals(states, held, units, known),
-            {"submits": _submits(parameters, len(orders), len(states)), "fills": _count(parameters, "transactions")},
-            {"submits": len(states), "fills": len(traded)},
+        reported=with_others(
+            with_claims(
+                _totals(states, held, units, known),
+                {
+                    "submits": _submits(parameters, len(orders), len(states)),
+                    "fills": _count(parameters, "transactions"),
+                },
+                {"submits": len(states), "fills": len(traded)},
+            ),
+            others.values(),
+            (others[name] for name in traded.listed("order_id") if name in others),
         ),
         last_event_ns=max(map(units.end, (*orders.times("dt"), *traded.times("dt"))), default=None),
         files={
@@ -238,15 +252,27 @@ def _states(orders: EngineTable) -> tuple[list[_State], tuple[Rejected, ...]]:
     return list(last.values()), tuple(rejected)
 
 
+def _others(orders: EngineTable) -> dict[Any, str]:
+    """The orders that are no limit orders from their first instant on, each with its kind."""
+    kinds: dict[Any, str] = {}
+    for name, limit, stop in zip(orders.listed("id"), orders.listed("limit"), orders.listed("stop"), strict=True):
+        words = [word for word, price in (("stop", stop), ("limit", limit)) if not _is_nothing(price)]
+        if words != ["limit"]:
+            kinds[name] = " ".join(words) or "market"
+    return kinds
+
+
+def _is_nothing(price: Any) -> bool:
+    return price is None or price != price  # noqa: PLR0124 - a NaN is how the engine writes no price
+
+
 def _rows(orders: EngineTable) -> list[_State]:
-    for row, limit in enumerate(orders.listed("limit"), 1):
-        if limit is None or limit != limit:  # noqa: PLR0124 - a NaN is how the engine writes no limit
-            raise orders.refused("limit", row, limit, "a limit: an order without one cannot be judged")
     ids = [_id(orders, row, name, "id") for row, name in enumerate(orders.listed("id"), 1)]
     ends = [_end(orders, row, status) for row, status in enumerate(orders.wholes("status"), 1)]
+    limits, fees = orders.numbers("limit", nullable=True), orders.numbers("commission", nullable=True)
     columns = (
         range(1, len(orders) + 1), ids, orders.times("created"), orders.times("dt"), orders.numbers("amount"),
-        orders.numbers("filled"), orders.numbers("limit"), ends, orders.numbers("commission", nullable=True),
+        orders.numbers("filled"), limits, ends, fees,
     )  # fmt: skip
     return [_State(*cells) for cells in zip(*columns, strict=True)]
 
@@ -280,9 +306,12 @@ def _orders(states: list[_State], units: _Units) -> pd.DataFrame:
 
 
 def _fills(
-    traded: EngineTable, units: _Units, fees: dict[str, Any], rate: Decimal | None
+    traded: EngineTable, units: _Units, fees: dict[str, Any], rate: Decimal | None, others: Collection[str]
 ) -> tuple[pd.DataFrame, tuple[Rejected, ...]]:
-    """The transactions in time, and those that repeat an order's in the same bar, where it has one at most."""
+    """The transactions in time but for those of ``others``, and those that repeat an order's in the same bar.
+
+    An order has one at most in a bar.
+    """
     prices, amounts = traded.numbers("price"), traded.numbers("amount")
     ids = [_id(traded, row, name, "order_id") for row, name in enumerate(traded.listed("order_id"), 1)]
     often = Counter(ids)
@@ -294,6 +323,8 @@ def _fills(
             rejected.append(Rejected("fills", traded.file, at + 1, "order_id, dt", f"{name}, {dt}", wanted))
             continue
         seen.add((name, dt))
+        if name in others:
+            continue
         side, amount = signed(amounts[at])
         fee = _fee(fees.get(name), units) if often[name] == 1 else None
         fee = _paid(fee, rate, prices[at], units.size(amount))

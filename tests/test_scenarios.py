@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tables import plain_rules, scenario
 
 from invariants.tapes import FEATURES, Supports, any_rules, features, minimise, scenarios
-from invariants.tapes.worlds import GENE, HEADER, Gene, World, is_early, is_marketable, is_through
+from invariants.tapes.supports import is_early, is_marketable, is_through
+from invariants.tapes.worlds import GENE, HEADER, Gene, World
 from simcore import Cancel, InputError, Rules, Scenario, Side, Submit, TopOfBook, Trade, simulate
 from simcore.rules import CHOICES, DIALS
 

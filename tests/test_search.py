@@ -59,6 +59,24 @@ def test_some_scenarios_go_on_where_they_may() -> None:
     assert any(sum(isinstance(a, Submit) for a in s.actions) > 33 for s in long)
 
 
+def test_wherever_a_long_tape_is_cut_an_order_is_filled_in_part_there_and_a_cancel_is_in_flight() -> None:
+    """A simulator that begins anew with every so many events loses just that."""
+    rules = Rules(sizing="trade", ttl_ns=None, position_cap_lots=None, cancel_latency_ns=300_000_000)
+    long = [scenario for scenario in drawn(1_500, rules, longest=800) if len(scenario.tape) > 128]
+    partly, in_flight = set(), set()
+    for scenario in long:
+        fills = simulate(scenario)
+        whole = simulate(replace(scenario, actions=[a for a in scenario.actions if isinstance(a, Submit)]))
+        later = {fill.order_id for fill in set(whole) - set(fills)}  # what the cancels prevent
+        asked = [a.ns for a in scenario.actions if isinstance(a, Cancel) and a.order_id in later]
+        for at in range(32, 128):
+            cut_ns = scenario.tape[at].ns
+            before, after = ({f.order_id for f in fills if (f.ns < cut_ns) is is_before} for is_before in (True, False))
+            partly |= {at} if before & after else set()
+            in_flight |= {at} if any(ns < cut_ns < ns + rules.cancel_latency_ns for ns in asked) else set()
+    assert partly == in_flight == set(range(32, 128))
+
+
 def ages_ns(scenario: Scenario) -> list[int]:
     """How old the orders are at the trades that cross them."""
     return [

@@ -20,8 +20,8 @@ from functools import cache
 from itertools import islice
 from typing import Self
 
-from invariants.tapes.supports import Supports
-from invariants.tapes.worlds import LARGEST_EXACT_TICKS, is_early, is_marketable, is_through
+from invariants.tapes.supports import Supports, is_early, is_marketable, is_through
+from invariants.tapes.worlds import LARGEST_EXACT_TICKS
 from simcore import Action, Cancel, Rules, Scenario, Side, Submit, Trade, simulate
 
 ORIGIN_NS = 10

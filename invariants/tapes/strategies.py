@@ -7,6 +7,7 @@ number of events is drawn first: lists would rarely be longer than a few.
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import takewhile
 from typing import Any
 
 from hypothesis import strategies as st
@@ -25,10 +26,12 @@ _RATES = (Decimal(0), Decimal("0.0001"), Decimal("-0.00025"), Decimal(0))
 _NEVER_LIVE = 250
 """From this byte on an order expires at once, just before it arrives, or as it does."""
 
-_GOES_ON = 248
-_SHARES = (20, 16, 12, 10, 8, 5, 3, 1)
+_GOES_ON = 244
+_SHARES = (20, 16, 12, 8, 6, 6, 5, 5, 4, 3, 2, 1)
 """From this byte on a scenario goes on, up to these shares of the longest."""
 _CROWD = 16
+_RELAY = 2
+"""Of so many genes in a row one is a relay, where they are no crowd."""
 
 _RULE_BYTES = 13
 
@@ -83,7 +86,7 @@ def scenarios(
 
     ``rules``: fixed, drawn from a strategy, or (None) any. ``supports``: what the simulator can be
     driven to do; nothing else is generated. ``max_events``: of tape and actions together, about; but one
-    in thirty goes on from there, up to ``longest``. Raises ``InputError`` for rules that are neither.
+    in twenty goes on from there, up to ``longest``. Raises ``InputError`` for rules that are neither.
     """
     able = Supports() if supports is None else supports
     drawn = st.just(rules) if isinstance(rules, Rules) else any_rules() if rules is None else rules
@@ -104,17 +107,21 @@ def _scenarios(
         world.grow(gene)
     if header[6] >= _GOES_ON and genes and world.unit_lots == 1:
         world.max_events = max(longest // _SHARES[header[6] - _GOES_ON], max_events)
-        _go_on(world, genes, crowding=bool(header[5] % 2))
+        _go_on(world, genes, crowding=header[5] % 3 == 1)
     return world.scenario()
 
 
 def _go_on(world: World, genes: list[Gene], *, crowding: bool) -> None:
     """Grow the world until it is full, by genes that follow from the ones drawn: to draw them would take too long.
 
-    ``crowding``: most of them are orders sent at once, so that many are there together.
+    ``crowding``: most of them are orders sent at once, so that many are there together; else some are relays.
     """
-    for turn in range(world.max_events):
+    for turn in takewhile(lambda _: not world.is_full, range(world.max_events)):
         at = turn % len(genes)
         genes[at] = Gene(*((5 * byte + 2 * place + 1) % 256 for place, byte in enumerate(genes[at])))
-        is_order = crowding and turn % _CROWD
-        world.grow(genes[at]._replace(op=SUBMIT, when=0) if is_order else genes[at])
+        if crowding and turn % _CROWD:
+            world.grow(genes[at]._replace(op=SUBMIT, when=0))
+        elif not crowding and turn % _RELAY == 0:
+            world.relay(genes[at])
+        else:
+            world.grow(genes[at])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from itertools import takewhile
 from typing import Any
 
-from simcore import InputError, Rules
+from simcore import Action, Cancel, InputError, Rules, Scenario, Side, Submit, TapeEvent, TopOfBook, Trade
 
 _HUGE_LOTS = 2**30
 
@@ -72,6 +73,71 @@ class Supports:
             changes["initial_position_lots"] = 0
         return replace(rules, **changes) if changes else rules
 
+    def scenario(self, tape: list[Trade | TopOfBook], actions: list[Submit | Cancel], rules: Rules) -> Scenario:
+        """What of them can be driven; both stand in the order of their times."""
+        if not self.same_instant:
+            tape = _one_by_one(tape)
+        if not self.trades_through:
+            tape = [e for e in tape if not (isinstance(e, Trade) and is_through(e, actions, rules))]
+        if not self.actions_between_events:
+            actions = _at_events(actions, tape)
+        if not self.marketable_orders:
+            taken = {a.order_id for a in actions if isinstance(a, Submit) and is_marketable(a, tape)}
+            actions = [a for a in actions if a.order_id not in taken]
+        if not self.early_cancels:
+            actions = [a for a in actions if not is_early(a, actions, rules)]
+        return Scenario(tuple(tape), tuple(actions), rules)
+
     def missing(self) -> tuple[str, ...]:
         """The names of what cannot be driven, and is therefore not verified."""
         return tuple(f.name for f in fields(self) if not getattr(self, f.name))
+
+
+def is_through(trade: Trade, actions: Iterable[Action], rules: Rules) -> bool:
+    """Whether the trade lies beyond the limit of an order that it could fill, were the order live."""
+    return any(
+        isinstance(a, Submit)
+        and a.side * (a.price_ticks - trade.price_ticks) > 0
+        and (rules.aggressor == "any" or trade.aggressor == Side(-a.side))
+        for a in actions
+    )
+
+
+def is_marketable(submit: Submit, tape: Iterable[TapeEvent]) -> bool:
+    """Whether the last trade before the order, or at its instant, was at its limit or better."""
+    prices = [e.price_ticks for e in tape if isinstance(e, Trade) and e.ns <= submit.ns]
+    return bool(prices) and submit.side * (submit.price_ticks - prices[-1]) >= 0
+
+
+def is_early(action: Action, actions: Iterable[Action], rules: Rules) -> bool:
+    """Whether the action is a cancel of an order that has not arrived, or is not even sent, yet."""
+    before = takewhile(lambda a: a is not action, actions)
+    sent = [a.ns for a in before if isinstance(a, Submit) and a.order_id == action.order_id]
+    return isinstance(action, Cancel) and (not sent or action.ns < sent[0] + rules.latency_ns)
+
+
+def _one_by_one(tape: list[Trade | TopOfBook]) -> list[Trade | TopOfBook]:
+    """Tape events of one instant moved apart, a nanosecond each."""
+    moved: list[Trade | TopOfBook] = []
+    for event in tape:
+        ns = event.ns if not moved else max(event.ns, moved[-1].ns + 1)
+        if isinstance(event, Trade):
+            moved.append(Trade(ns, event.price_ticks, event.size_lots, event.aggressor))
+        else:
+            moved.append(TopOfBook(ns, event.bid_ticks, event.bid_lots, event.ask_ticks, event.ask_lots))
+    return moved
+
+
+def _at_events(actions: list[Submit | Cancel], tape: list[Trade | TopOfBook]) -> list[Submit | Cancel]:
+    """Actions moved to the instant of the next tape event; those after the last are left out."""
+    moved: list[Submit | Cancel] = []
+    for action in actions:
+        ns = next((e.ns for e in tape if e.ns >= action.ns), None)
+        if ns is None:
+            continue
+        if isinstance(action, Submit):
+            moved.append(Submit(ns, action.order_id, action.side, action.price_ticks, action.size_lots))
+        else:
+            moved.append(Cancel(ns, action.order_id))
+    submitted = {a.order_id for a in moved if isinstance(a, Submit)}
+    return [a for a in moved if a.order_id in submitted]

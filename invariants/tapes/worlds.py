@@ -7,13 +7,11 @@ scenario, and a gene of operation 0 makes nothing: that is how Hypothesis shrink
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import NamedTuple
 
 from invariants.tapes.supports import Supports
-from simcore import Action, Cancel, Rules, Scenario, Side, Submit, TapeEvent, TopOfBook, Trade
+from simcore import Cancel, Rules, Scenario, Side, Submit, TopOfBook, Trade
 
 GENE = 9
 HEADER = 7
@@ -88,9 +86,14 @@ class World:
             return max(cap_lots // 5, 1) if cap_lots >= 2**30 else 1
         return _UNITS[byte % 8] if self.supports.huge_sizes else 1
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many events as there may be, or a few more."""
+        return len(self.tape) + len(self.actions) >= self.max_events
+
     def grow(self, gene: Gene) -> None:
         """Add what one gene says."""
-        if len(self.tape) + len(self.actions) >= self.max_events or gene.op % len(_OPERATIONS) == 0:
+        if self.is_full or gene.op % len(_OPERATIONS) == 0:
             return
         if not self.orders:
             self.submit(gene)
@@ -172,6 +175,30 @@ class World:
             size_lots = max(target.size_lots // (2, 3, 4, 7)[gene.extra % 4], 1)
             price_ticks = max(target.price_ticks - target.side * (gene.price % 2), 1)
             self._add_trade(ns + part * (gene.side // 2 % 2), price_ticks, size_lots, self._taker(gene, target))
+
+    def relay(self, gene: Gene) -> None:
+        """A buy and a sell, eaten lot by lot in turn and beyond; at times a cancel of one takes effect half-way.
+
+        Wherever a simulator begins anew in a long tape, an order is filled in part there, or a cancel is in flight.
+        """
+        cap_lots, sent_ns = self.rules.position_cap_lots, self.now_ns
+        size_lots = (7, 3, 12, 5)[gene.size % 4] if cap_lots is None else max(min(7, cap_lots // 2), 1)
+        for side, away_ticks in ((Side.BUY, 0), (Side.SELL, _APART_TICKS)):
+            name, price_ticks = self._name(len(self.orders)), self.price_ticks + away_ticks
+            self.orders.append(_Draft(name, side, price_ticks, size_lots, sent_ns))
+            self.actions.append(Submit(sent_ns, name, side, price_ticks, size_lots))
+        pair, first_ns, step_ns = self.orders[-2:], sent_ns + max(self.rules.latency_ns, 1), 1
+        if self.supports.cancels and gene.more % 4:
+            leaves = pair[gene.side % 2]
+            asked_ns = max(first_ns + size_lots - self.rules.cancel_latency_ns, sent_ns)
+            leaves.effect_ns = asked_ns + self.rules.cancel_latency_ns
+            step_ns = max((leaves.effect_ns - first_ns) // size_lots, 1)
+            self.actions.append(Cancel(asked_ns, leaves.name))
+        for turn in range(2 * size_lots + 4):
+            target, ns = pair[turn % 2], first_ns + turn * step_ns
+            is_spared = gene.more % 4 > 1 and target.effect_ns is not None and ns <= target.effect_ns
+            through_ticks = -1 if is_spared else gene.price // (turn + 1) % 2
+            self._add_trade(ns, target.price_ticks - target.side * through_ticks, 1, Side(-target.side))
 
     def swarm(self, gene: Gene) -> None:
         """Many orders at once, some cancelled together, and a trade across what is left."""
@@ -387,18 +414,7 @@ class World:
         """What was grown, each stream sorted by time, equal times as they came."""
         tape = sorted(self.tape, key=lambda e: e.ns)
         actions = sorted(self.actions, key=lambda a: a.ns)
-        if not self.supports.same_instant:
-            tape = _one_by_one(tape)
-        if not self.supports.trades_through:
-            tape = [e for e in tape if not (isinstance(e, Trade) and is_through(e, self.actions, self.rules))]
-        if not self.supports.actions_between_events:
-            actions = _at_events(actions, tape)
-        if not self.supports.marketable_orders:
-            taken = {a.order_id for a in actions if isinstance(a, Submit) and is_marketable(a, tape)}
-            actions = [a for a in actions if a.order_id not in taken]
-        if not self.supports.early_cancels:
-            actions = [a for a in actions if not is_early(a, actions, self.rules)]
-        return Scenario(tuple(tape), tuple(actions), self.rules)
+        return self.supports.scenario(tape, actions, self.rules)
 
 
 _WHEN = (
@@ -435,53 +451,3 @@ _OPERATIONS = (
 )  # fmt: skip
 
 SUBMIT = _OPERATIONS.index(World.submit, 1)
-
-
-def is_through(trade: Trade, actions: Iterable[Action], rules: Rules) -> bool:
-    """Whether the trade lies beyond the limit of an order that it could fill, were the order live."""
-    return any(
-        isinstance(a, Submit)
-        and a.side * (a.price_ticks - trade.price_ticks) > 0
-        and (rules.aggressor == "any" or trade.aggressor == Side(-a.side))
-        for a in actions
-    )
-
-
-def is_marketable(submit: Submit, tape: Iterable[TapeEvent]) -> bool:
-    """Whether the last trade before the order, or at its instant, was at its limit or better."""
-    prices = [e.price_ticks for e in tape if isinstance(e, Trade) and e.ns <= submit.ns]
-    return bool(prices) and submit.side * (submit.price_ticks - prices[-1]) >= 0
-
-
-def is_early(action: Action, actions: Iterable[Action], rules: Rules) -> bool:
-    """Whether the action is a cancel of an order that has not arrived, or is not even sent, yet."""
-    before = takewhile(lambda a: a is not action, actions)
-    sent = [a.ns for a in before if isinstance(a, Submit) and a.order_id == action.order_id]
-    return isinstance(action, Cancel) and (not sent or action.ns < sent[0] + rules.latency_ns)
-
-
-def _one_by_one(tape: list[Trade | TopOfBook]) -> list[Trade | TopOfBook]:
-    """Tape events of one instant moved apart, a nanosecond each."""
-    moved: list[Trade | TopOfBook] = []
-    for event in tape:
-        ns = event.ns if not moved else max(event.ns, moved[-1].ns + 1)
-        if isinstance(event, Trade):
-            moved.append(Trade(ns, event.price_ticks, event.size_lots, event.aggressor))
-        else:
-            moved.append(TopOfBook(ns, event.bid_ticks, event.bid_lots, event.ask_ticks, event.ask_lots))
-    return moved
-
-
-def _at_events(actions: list[Submit | Cancel], tape: list[Trade | TopOfBook]) -> list[Submit | Cancel]:
-    """Actions moved to the instant of the next tape event; those after the last are left out."""
-    moved: list[Submit | Cancel] = []
-    for action in actions:
-        ns = next((e.ns for e in tape if e.ns >= action.ns), None)
-        if ns is None:
-            continue
-        if isinstance(action, Submit):
-            moved.append(Submit(ns, action.order_id, action.side, action.price_ticks, action.size_lots))
-        else:
-            moved.append(Cancel(ns, action.order_id))
-    submitted = {a.order_id for a in moved if isinstance(a, Submit)}
-    return [a for a in moved if a.order_id in submitted]

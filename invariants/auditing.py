@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from invariants.laws import KINDS, LAWS
+from invariants.laws import KINDS, LAWS, laws_of
 from invariants.laws.catalogue import MAX_FINDINGS, Law
 from invariants.laws.justification import REASONS, reasons
 from invariants.laws.totals import FIGURES
@@ -95,13 +95,14 @@ class Report:
         return report_html(self)
 
 
-def audit(run: Run, *, laws: Sequence[Law] = LAWS, max_findings: int = MAX_FINDINGS) -> Report:
-    """Judge ``run`` by every law. At most ``max_findings`` are worded per law; counts are exact.
+def audit(run: Run, *, laws: Iterable[Law | str] = LAWS, max_findings: int = MAX_FINDINGS) -> Report:
+    """Judge ``run`` by every law, or by these ``laws``. At most ``max_findings`` are worded per law; counts are exact.
 
-    Raises ``InputError`` for rules that document a deviation, or a reported total, of which no law knows.
+    Raises ``InputError`` for a law that is not in the catalogue, and for rules that document a deviation, or a
+    reported total, of which no law knows.
     """
     check_names(run)
-    judgements = tuple(law.judge(run, max_findings=max_findings) for law in laws)
+    judgements = tuple(law.judge(run, max_findings=max_findings) for law in laws_of(laws))
     return Report(run, judgements, smells(run), _justification(run), missed_crossings(run))
 
 

@@ -191,13 +191,10 @@ class Pieces:
 
 def laws_named(names: tuple[str, ...]) -> Sequence[Law] | None:
     """The laws of these names, in the order of the catalogue; None for none. Raises ``InputError``."""
-    from invariants.laws import LAWS
+    from invariants.laws import LAWS, laws_of
 
-    known = [law.name for law in LAWS]
-    for name in names:
-        if name not in known:
-            raise InputError(file="command line", field="--law", got=name, wanted=f"one of {', '.join(known)}")
-    return [law for law in LAWS if law.name in names] if names else None
+    asked = laws_of(names, file="command line", field="--law")
+    return [law for law in LAWS if law in asked] or None
 
 
 def each_bundle(paths: tuple[str, ...]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invariants import audit
+from invariants.laws import law_named
 from simcore import InputError, Instrument, Rules, Run, Side
 from simcore.cells import cells_of
 from simcore.grid import OffGridError, Step, count_of, of_floats, of_ints
@@ -297,6 +298,18 @@ def test_the_end_of_a_run_may_be_an_instant_of_its_table() -> None:
     end_ns = pd.to_datetime([T0, T0 + 1]).max()
     run = Run.from_frames(fills=fills(), instrument=CENTS, end_ns=end_ns, last_event_ns=np.int64(T0))
     assert (run.end_ns, run.last_event_ns) == (T0 + 1, T0)
+
+
+def test_laws_may_be_named() -> None:
+    run = Run.from_frames(fills=fills(), orders=orders(), instrument=CENTS)
+    whole, one = audit(run), audit(run, laws="fills_have_orders")
+    asked = audit(run, laws=["no_double_fill", law_named("fills_have_orders")])
+    assert [(j.law, j.verdict) for j in asked.judgements] == [
+        (name, whole[name].verdict) for name in ("no_double_fill", "fills_have_orders")
+    ]
+    assert [j.law for j in one.judgements] == ["fills_have_orders"]
+    with pytest.raises(InputError, match="laws: name: got 'no_such_law', wanted one of values_are_valid, "):
+        audit(run, laws=["no_such_law"])
 
 
 def test_a_total_that_no_law_knows_is_refused_and_not_left_aside() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from invariants.laws import accounting, integrity, lifecycle, position, price, size, tape, totals
 from invariants.laws.catalogue import Find, Law
+from simcore.errors import InputError
 
 _TRADE = "fills tape cross aggressor"
 _CELLS = "tape window cross aggressor sizing priority? position_cap_lots cap_action? initial_position_lots?"
@@ -103,3 +105,14 @@ KINDS: dict[str, tuple[str, ...]] = {
 def law_named(name: str) -> Law:
     """The law of this name. Raises ``KeyError``."""
     return {law.name: law for law in LAWS}[name]
+
+
+def laws_of(given: Iterable[Law | str], *, file: str = "laws", field: str = "name") -> tuple[Law, ...]:
+    """The laws ``given``, themselves or by name. Raises ``InputError`` for a name that is not in the catalogue."""
+    known = {law.name: law for law in LAWS}
+    found = []
+    for law in [given] if isinstance(given, str) else given:
+        if isinstance(law, str) and law not in known:
+            raise InputError(file=file, field=field, got=law, wanted=f"one of {', '.join(known)}")
+        found.append(known[law] if isinstance(law, str) else law)
+    return tuple(found)

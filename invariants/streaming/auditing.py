@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from invariants.auditing import Report, check_names
+from invariants.laws import laws_of
 from invariants.laws.catalogue import MAX_FINDINGS, Law
 from invariants.laws.crossings import Window, lacks
 from invariants.missed import DIALS
@@ -58,7 +59,7 @@ def audit_streamed(
     workers: int = 1,
     cluster: str | None = None,
     resume: Path | None = None,
-    laws: Sequence[Law] | None = None,
+    laws: Iterable[Law | str] | None = None,
     max_findings: int = MAX_FINDINGS,
     piece_rows: int = PIECE_ROWS,
     shown: bool = False,
@@ -66,25 +67,25 @@ def audit_streamed(
 ) -> Report:
     """As ``audit`` of the bundle at ``path``, in pieces of about ``piece_rows`` rows.
 
-    ``laws`` are those to be judged, if not all: then the report has nothing but them. ``cluster`` is the
-    address of a Dask scheduler. ``resume`` is a folder in which the pieces are kept as they are judged:
-    what is there already is not judged again. ``told`` hears how many pieces of how many are judged. The
+    ``laws`` are those to be judged, themselves or by name, if not all: then the report has nothing but them.
+    ``cluster`` is the address of a Dask scheduler. ``resume`` is a folder in which the pieces are kept as they are
+    judged: what is there already is not judged again. ``told`` hears how many pieces of how many are judged. The
     report's run has its head, its fills, and of the other rows none, or those near findings if it is to be ``shown``.
 
     Raises ``InputError``; ``NotInPiecesError`` for a run that can only be judged as a whole.
     """
-    folder = _folder(path)
+    folder, asked = _folder(path), None if laws is None else laws_of(laws)
     reason = obstacle(folder)
     if reason:
         raise NotInPiecesError(reason)
     shelf = Shelf()
     with pool_of(workers, cluster) as pool, tempfile.TemporaryDirectory(prefix="fillproof-") as hashes:
-        if laws is None:
+        if asked is None:
             pool.begin()
         run, files, inputs = _opened(folder, rules, shelf)
         check_names(run)
-        if laws is not None and are_of_fills(laws, run, files):
-            return _unchanged(judged_by_fills(run, files, laws, max_findings), inputs)
+        if asked and are_of_fills(asked, run, files):
+            return _unchanged(judged_by_fills(run, files, asked, max_findings), inputs)
         if run.rules.cap_action == "cancel" and run.rules.position_cap_lots is not None:
             raise NotInPiecesError("cap_action is cancel: whether an order is still there hangs on all before it")
         plan = _planned(pool, Plan(run, files, shelf), piece_rows, hashes)
@@ -104,7 +105,7 @@ def audit_streamed(
     report = _report(plan, kept.in_order(), windows, max_findings)
     rows = around(plan, without_rows(report.run), report.judgements) if shown else without_rows(report.run)
     report = replace(report, run=rows)
-    return _unchanged(report if laws is None else report.only(laws), inputs)
+    return _unchanged(report if asked is None else report.only(asked), inputs)
 
 
 def _unchanged(report: Report, inputs: dict[str, str]) -> Report:

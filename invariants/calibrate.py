@@ -103,7 +103,7 @@ def _by_contents(folder: Path) -> Files:
     from invariants.calibration.lives import is_lives
     from invariants.calibration.makers import is_makers
     from invariants.readers.peek import columns_of
-    from invariants.readers.tape import BOOK
+    from invariants.readers.tape_columns import BOOK
 
     kinds: dict[str, list[str]] = {"orders": [], "makers": [], "events": [], "tape": [], "quotes": []}
     for file in sorted(folder.iterdir()):

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from invariants.laws.ruling import lengths, starts
-from invariants.readers.tape import check_one_symbol
+from invariants.readers.tape_columns import check_one_symbol
 from simcore import InputError, Instrument
 from simcore.frames import Sheet
 from simcore.grid import Step
@@ -134,7 +134,7 @@ def _executions(frame: pd.DataFrame, file: str) -> tuple[_Executions, dict[str, 
     price = sheet.counts("price", Step.of(grid.tick_size, "tick_size"))
     size = sheet.counts("size", Step.of(grid.lot_size, "lot_size"))
     taker = sheet.aggressors("side")
-    check_one_symbol(frame, file)
+    check_one_symbol(frame, file, {})
     buyer, seller = _ids(sheet)
     maker = np.where(taker > 0, seller, buyer)
     unread = (price <= 0) | (size <= 0)

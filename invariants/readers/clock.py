@@ -26,6 +26,12 @@ def _day_seconds(day: str, zone: str) -> int:
     return days * 86_400 - (offset if zone[0] == "+" else -offset)
 
 
+def has_zone(text: str) -> bool:
+    """Whether an instant of text names its zone."""
+    found = _ISO.fullmatch(text.strip())
+    return found is not None and found[6] is not None
+
+
 def ns_of(text: str) -> int:
     """Nanoseconds since 1970 UTC. Raises ``ValueError`` for what is no instant, or has finer digits."""
     found = _ISO.fullmatch(text.strip())

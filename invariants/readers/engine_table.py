@@ -14,13 +14,12 @@ import numpy as np
 from invariants.readers import clock
 from invariants.readers.sources import bytes_of
 from invariants.readers.tables import SUFFIXES, frame_from_bytes
+from invariants.readers.tape_columns import EARLIEST_NS
 from simcore import InputError
 from simcore import pandas_later as pd
 from simcore.cells import cells_of
 from simcore.grid import OffGridError, number_of
 
-EARLIEST_NS = 10**17
-"""A whole number below this (1973) is no nanosecond since 1970, but seconds, or a wrong unit."""
 INDEX = ("", "Unnamed: 0", "index")
 """What a column is called that was the index of a frame without a name for it."""
 NOTHING = ("", "None", "nan", "NaN", "NaT", "null", "<NA>")

@@ -14,13 +14,15 @@ A map is a small TOML, or a folder with one called ``fillproof-map.toml``::
     [fills]                         # and orders, positions, tape, quotes
     file = "executions.csv"         # beside the map
     time_unit = "ms"                # of whole and decimal numbers: s, ms, us or ns
-    time_format = "%Y%m%d;%H%M%S"   # of text, as Python's datetime.strptime has it; without %z it is UTC
+    time_format = "%Y%m%d;%H%M%S"   # of text, as Python's datetime.strptime has it
+    time_zone = "America/New_York"  # of text without a zone of its own, default UTC
     time_resolution = "s"           # of fills whose times were cut to it (or "min"): they lie in [ns, ns + 1 s)
     size_unit = "0.001"             # their size 1 is this much of ours; price_unit the same
+    fee_unit = -1                   # what was paid stands negative there
     delimiter = ";"                 # of CSV, default ","; also "|", and "tab"
     decimal = ","                   # of numbers in CSV, default "."; a sign between thousands is refused
     [fills.columns]                 # our_name = "their name"
-    ns = "time"
+    ns = "Date + Time"              # one column, or several, read as one text with spaces between
     price = "px"
     [fills.constants]               # for all rows, where there is no such column
     side = "buy"
@@ -30,9 +32,9 @@ A map is a small TOML, or a folder with one called ``fillproof-map.toml``::
     Status = "filled|partially filled"
 
 Our names are the columns of ``simcore.frames``; a column that has our name already needs no line.
-``signed_size`` may stand for ``side`` and ``size``. Times are datetimes, ISO-8601 text (without a zone
-it is UTC) or numbers; numbers without a ``time_unit`` must look like nanoseconds. Fills may have no
-``order_id``: then they are known, and the orders are not. In every table an id of digits is a number.
+``signed_size`` may stand for ``side`` (of a tape: ``aggressor``) and ``size``. Times are datetimes, ISO-8601
+text or numbers; numbers without a ``time_unit`` must look like nanoseconds. Fills may have no ``order_id``:
+then they are known, and the orders are not. In every table an id of digits is a number.
 
 On a command line the same is written as pairs: ``TABLE=file``, ``TABLE.our_name=their name`` (the
 table is ``fills`` where none is named), and any other line of the map by its dotted name:
@@ -47,7 +49,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -74,7 +76,8 @@ from invariants.readers.mapping_plan import (
 )
 from invariants.readers.sources import Sources, bytes_of
 from invariants.readers.tables import frame_from_bytes
-from invariants.readers.tape import EARLIEST_NS, Tape, check_one_symbol, is_number, read_tape, with_tape
+from invariants.readers.tape import Tape, read_tape, with_tape
+from invariants.readers.tape_columns import EARLIEST_NS, check_one_symbol, is_number
 from simcore import InputError, Instrument, Rules, Run
 from simcore import pandas_later as pd
 from simcore.cells import Cells, cells_of
@@ -187,9 +190,9 @@ def _put(values: dict[str, Any], steps: Sequence[str], value: str | int) -> None
 def _read(plan: Map, folder: Path, rules: Rules | str | Path | None, tape: Tape | Sources | None) -> Run:
     files = {p.table: str(folder / p.file) for p in plan.plans}
     blobs = {table: bytes_of(Path(file)) for table, file in files.items()}
-    frames, reported = {}, {}
+    frames, reported, markets = {}, {}, dict[str, str]()
     for p in plan.plans:
-        frames[p.table], aside = _frame(p, blobs[p.table], files[p.table])
+        frames[p.table], aside = _frame(p, blobs[p.table], files[p.table], markets)
         if p.rows:
             reported[f"{UNJUDGED}{p.table} rows left aside by the map"] = aside
     if "orders" in frames and "order_id" not in frames["fills"]:
@@ -244,22 +247,26 @@ def _finest(frames: Mapping[str, pd.DataFrame], files: Mapping[str, str], tape: 
     return Instrument(min(tick, tape.instrument.tick_size), min(lot, tape.instrument.lot_size))
 
 
-def _frame(plan: Plan, data: bytes, file: str) -> tuple[pd.DataFrame, int]:
-    """The table with our names, units and words, and how many rows are left aside."""
+def _frame(plan: Plan, data: bytes, file: str, markets: dict[str, str]) -> tuple[pd.DataFrame, int]:
+    """The table with our names, units and words, and how many rows are left aside; ``markets``: of tables before."""
     if plan.delimiter is not None and data[:4] == b"PAR1":
         raise wrong(plan.place, "delimiter", plan.delimiter, f"none: {file} is Parquet")
     theirs = frame_from_bytes(data, file=file, delimiter=plan.delimiter or ",")
-    check_one_symbol(theirs, file)
     for ours, name in plan.columns.items():
+        if ours in TIMES and name not in theirs and " + " in name:
+            theirs[name] = _together(theirs, name.split(" + "), file, f"of which {plan.place} makes {ours}")
         _check_has(theirs, name, file, f"which {plan.place} calls {ours}")
     kept = _kept(plan, theirs, file)
     theirs, aside = theirs[kept].reset_index(drop=True), int((~kept).sum())
+    check_one_symbol(theirs, file, markets)
     found: dict[str, pd.Series[Any]] = {}
     for ours in COLUMNS[plan.table]:
         if ours in plan.constants:
             found[ours] = pd.Series([plan.constants[ours]] * len(theirs), dtype=object)
         elif plan.columns.get(ours, ours) in theirs:
             found[ours] = theirs[plan.columns.get(ours, ours)]
+        elif ours == "aggressor" and "side" in theirs:
+            found[ours] = theirs["side"]
     rows = np.flatnonzero(kept) + 1
     frame = pd.DataFrame({**dict(_ours(plan, found, file, rows)), "row": rows})
     return frame if plan.resolution is None else _spread(frame, plan, plan.resolution, file), aside
@@ -272,19 +279,29 @@ def _check_has(theirs: pd.DataFrame, name: str, file: str, why: str) -> None:
         raise wrong(file, name, got, f"the column {name!r}, {why}{delimited}")
 
 
+def _together(theirs: pd.DataFrame, names: Sequence[str], file: str, why: str) -> Any:
+    """The texts of several columns as one, with spaces between; None where one of them is empty."""
+    for name in names:
+        _check_has(theirs, name, file, why)
+    rows = zip(*(theirs[name].tolist() for name in names), strict=True)
+    texts = [None if any(map(pd.isna, row)) else " ".join(str(cell).strip() for cell in row) for row in rows]
+    return pd.Series(texts, dtype=object)
+
+
 def _kept(plan: Plan, theirs: pd.DataFrame, file: str) -> Mask:
     """The rows that count. Raises ``InputError``."""
     kept = np.ones(len(theirs), np.bool_)
     for name, words in plan.rows.items():
         _check_has(theirs, name, file, f"by which {plan.place} chooses rows")
-        kept &= np.array([str(cell).strip().casefold() in words for cell in theirs[name]], np.bool_)
+        kept &= np.array([any(key in words for key in _keys(cell)) for cell in theirs[name]], np.bool_)
     return kept
 
 
 def _ours(plan: Plan, found: Mapping[str, Any], file: str, rows: Ints) -> Iterator[tuple[str, Any]]:
     """Each column by our name, converted."""
     if "signed_size" in found:
-        for name in ("side", "size"):
+        side = "aggressor" if plan.table == "tape" else "side"
+        for name in (side, "size"):
             if name in found:
                 raise wrong(file, name, "a column", "none beside signed_size")
     for name, series in found.items():
@@ -295,15 +312,21 @@ def _ours(plan: Plan, found: Mapping[str, Any], file: str, rows: Ints) -> Iterat
         if name in TIMES:
             yield name, _column(_Times(plan, cells).ns, cells)
         elif name == "signed_size":
-            yield "side", _column(partial(_sign, cells), cells)
+            yield side, _column(partial(_sign, cells), cells)
             yield "size", _scaled(cells, plan.size_unit, absolute=True)
-        elif name in PRICES or name in SIZES:
-            unit = plan.price_unit if name in PRICES else plan.size_unit
-            yield name, series if unit == 1 else _scaled(cells, unit)
+        elif _unit_of(plan, name) != 1:
+            yield name, _scaled(cells, _unit_of(plan, name))
         elif name in WORDS and plan.words:
             yield name, _column(partial(_word, plan, cells), cells)
         else:
             yield name, _column(partial(_id, cells), cells) if name == "order_id" else series
+
+
+def _unit_of(plan: Plan, name: str) -> Decimal:
+    """What 1 in a column of theirs is in ours."""
+    if name in PRICES:
+        return plan.price_unit
+    return plan.size_unit if name in SIZES else plan.fee_unit if name == "fee" else Decimal(1)
 
 
 def _spread(fills: pd.DataFrame, plan: Plan, step: int, file: str) -> pd.DataFrame:
@@ -343,8 +366,13 @@ def _id(cells: Cells, at: int) -> Any:
 
 def _word(plan: Plan, cells: Cells, at: int) -> Any:
     value = cells.shown(at)
-    key = str(value).strip().casefold() if isinstance(value, str | int | float) else None
-    return value if key is None else plan.words.get(key, value)
+    return next((plan.words[key] for key in _keys(value) if key in plan.words), value)
+
+
+def _keys(cell: Any) -> list[str]:
+    """A cell as a map may write it: a whole number that became a float on its way is also that number."""
+    is_whole = isinstance(cell, float) and cell.is_integer()
+    return [str(form).strip().casefold() for form in ((cell, int(cell)) if is_whole else (cell,))]
 
 
 def _sign(cells: Cells, at: int) -> int:
@@ -379,21 +407,40 @@ class _Times:
     def ns(self, at: int) -> int | None:
         """The instant in a cell, None where it is empty."""
         value = self.cells.shown(at)
-        if value is None or self.cells.kind == "time":
-            return None if value is None else int(value)
+        if value is None:
+            return None
+        if self.plan.zone is not None and not isinstance(value, str):
+            raise self.cells.refuse(at, "text: a time of another kind is in UTC, and has no time_zone")
+        if self.cells.kind == "time":
+            return int(value)
         if self.plan.time_format is not None:
             try:
-                return nanoseconds_of(datetime.strptime(str(value).strip(), self.plan.time_format))  # noqa: DTZ007 (naive is UTC)
+                local = datetime.strptime(str(value).strip(), self.plan.time_format)  # noqa: DTZ007 (below)
             except ValueError:
                 raise self.cells.refuse(at, f"a time like {self.plan.time_format}") from None
+            return self._in_zone(nanoseconds_of(local), at)
         if isinstance(value, str) and not is_number(value):
             try:
-                return clock.ns_of(value)
+                ns = clock.ns_of(value)
             except ValueError:
                 raise self.cells.refuse(at, clock.WANTED) from None
+            return ns if clock.has_zone(value) else self._in_zone(ns, at)
         return self._of_number(value, at)
 
+    def _in_zone(self, ns: int, at: int) -> int:
+        """The instant at which clocks in the zone show what those of UTC do at ``ns``."""
+        if self.plan.zone is None:
+            return ns
+        local = datetime(1970, 1, 1) + timedelta(seconds=ns // 10**9)  # noqa: DTZ001 (the zone follows)
+        offsets = {local.replace(tzinfo=self.plan.zone, fold=fold).utcoffset() for fold in (0, 1)}
+        if len(offsets) > 1:
+            raise self.cells.refuse(at, f"a time that clocks in {self.plan.zone} show once")
+        [offset] = offsets
+        return ns - (offset or timedelta()) // timedelta(microseconds=1) * 1000
+
     def _of_number(self, value: Any, at: int) -> int | None:
+        if self.plan.zone is not None:
+            raise self.cells.refuse(at, "a time of digits and signs: a number has no time_zone")
         if isinstance(value, float) and np.isnan(value):
             return None
         try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from simcore import InputError, Instrument
 from simcore.units import decimal_of
@@ -17,7 +18,11 @@ UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 DELIMITERS = {",": ",", ";": ";", "|": "|", "\t": "\t", "tab": "\t"}
 DECIMALS = {".": ".", ",": ","}
 RESOLUTIONS = {"min": 60 * 10**9, **UNITS}
-OPTIONS = ("file", "time_unit", "time_format", "time_resolution", "size_unit", "price_unit", "delimiter", "decimal")
+OPTIONS = (
+    "file", "time_unit", "time_format", "time_zone", "time_resolution", "size_unit", "price_unit", "fee_unit",
+    "delimiter", "decimal",
+)  # fmt: skip
+YEARS = ("%Y", "%y", "%G", "%c", "%x")
 PARTS = ("columns", "constants", "words", "rows")
 COLUMNS: dict[str, tuple[str, ...]] = {
     "fills": ("ns", "side", "price", "size", "order_id", "ns_to", "trade_seq", "fee", "signed_size"),
@@ -25,7 +30,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "order_id", "side", "price", "size", "submit_ns", "live_ns", "cancel_ns", "end_ns", "end", "signed_size",
     ),
     "positions": ("ns", "position"),
-    "tape": ("ns", "price", "size", "aggressor", "seq"),
+    "tape": ("ns", "price", "size", "aggressor", "seq", "signed_size"),
     "quotes": ("ns", "bid", "bid_size", "ask", "ask_size"),
 }  # fmt: skip
 """The columns of each table."""
@@ -55,9 +60,11 @@ class Plan:
     rows: Mapping[str, Sequence[str]]
     time_unit: int | None
     time_format: str | None
+    zone: ZoneInfo | None
     resolution: int | None
     size_unit: Decimal
     price_unit: Decimal
+    fee_unit: Decimal
     delimiter: str | None
     decimal: str
 
@@ -134,6 +141,7 @@ def _plan(table: str, given: dict[str, Any], file: str) -> Plan:
     delimiter = _choice(given, table, "delimiter", DELIMITERS, file)
     decimal = _choice(given, table, "decimal", DECIMALS, file) or "."
     sizes, prices = (_unit(given, table, name, file) for name in ("size_unit", "price_unit"))
+    fees = _unit(given, table, "fee_unit", file, signed=True)
     return Plan(
         place=f"{file}: {table}",
         table=table,
@@ -144,9 +152,11 @@ def _plan(table: str, given: dict[str, Any], file: str) -> Plan:
         rows={name: [word.strip().casefold() for word in words.split("|")] for name, words in parts["rows"].items()},
         time_unit=ns,
         time_format=form,
+        zone=_zone(given, table, file),
         resolution=resolution,
         size_unit=sizes,
         price_unit=prices,
+        fee_unit=fees,
         delimiter=delimiter,
         decimal=decimal,
     )
@@ -158,7 +168,28 @@ def _format(given: Mapping[str, Any], table: str, file: str) -> str | None:
         raise wrong(file, f"{table}.time_format", form, "a format of Python's datetime.strptime, like %Y%m%d;%H%M%S")
     if form is not None and "time_unit" in given:
         raise wrong(file, f"{table}.time_format", form, "none beside time_unit")
+    if form is not None:
+        for is_wrong, wanted in (
+            (not any(year in form for year in YEARS), "a format with the year"),
+            ("%Z" in form, "%z, or the time_zone: what the name of a zone means hangs on the machine"),
+            ("%H" in form and "%p" in form, "%I beside %p"),
+        ):
+            if is_wrong:
+                raise wrong(file, f"{table}.time_format", form, wanted)
     return form
+
+
+def _zone(given: Mapping[str, Any], table: str, file: str) -> ZoneInfo | None:
+    """The zone of times that name none."""
+    name = given.get("time_zone")
+    if name is None:
+        return None
+    if "time_unit" in given or "%z" in str(given.get("time_format")):
+        raise wrong(file, f"{table}.time_zone", name, "none beside a time_unit, or %z in the time_format")
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
+        raise wrong(file, f"{table}.time_zone", name, "a zone of the IANA database, like Europe/Berlin") from None
 
 
 def _choice(given: Mapping[str, Any], table: str, name: str, known: Mapping[str, Any], file: str) -> Any:
@@ -178,10 +209,10 @@ def _texts(given: Any, field: str, file: str) -> dict[str, str]:
     return given
 
 
-def _unit(given: Mapping[str, Any], table: str, name: str, file: str) -> Decimal:
+def _unit(given: Mapping[str, Any], table: str, name: str, file: str, *, signed: bool = False) -> Decimal:
     unit = decimal_of(given.get(name, 1), field=f"{table}.{name}", file=file)
-    if unit <= 0:
-        raise wrong(file, f"{table}.{name}", given[name], "a number > 0")
+    if unit <= 0 and not (signed and unit):
+        raise wrong(file, f"{table}.{name}", given[name], "a number other than 0" if signed else "a number > 0")
     return unit
 
 

@@ -54,13 +54,28 @@ def blobs(sources: Sources) -> Iterator[Blob]:
 def _local(source: str) -> Iterator[Blob]:
     path = Path(source)
     if path.is_dir():
-        names = _once([str(file) for file in sorted(path.iterdir()) if file.name.endswith(SUFFIXES)])
+        names = [str(file) for file in sorted(path.iterdir())]
+        _check_read(names, source)
+        names = _once([name for name in names if name.endswith(SUFFIXES)])
     else:
         names = [source] if path.exists() or not glob.has_magic(source) else sorted(glob.glob(source, recursive=True))  # noqa: PTH207 (keeps relative names)
     if not names:
         raise InputError(file=source, field="file", got="no match", wanted="a file, a glob or a folder of tables")
     for name in names:
         yield Blob(name, bytes_of(Path(name)))
+
+
+_UNREAD = (
+    ".gz", ".zst", ".xz", ".bz2", ".zip", ".jsonl", ".ndjson", ".tsv", ".pq", ".feather", ".arrow", ".xlsx", ".h5",
+)  # fmt: skip
+
+
+def _check_read(names: Iterable[str], folder: str) -> None:
+    """A table that would be left out of a folder for its ending is named, so that no tape is shorter than it looks."""
+    for name in names:
+        if not name.endswith(SUFFIXES) and name.casefold().endswith((*SUFFIXES, *_UNREAD)):
+            got, wanted = name.rpartition("/")[2], f"{', '.join(SUFFIXES)}; name the files that are meant"
+            raise InputError(file=folder, field="file", got=got, wanted=wanted)
 
 
 def _once(names: list[str]) -> list[str]:
@@ -84,6 +99,8 @@ def _remote(source: str) -> Iterator[Blob]:
         for name in found:
             url = name if "://" in name else system.unstrip_protocol(name)
             yield Blob(without_secrets(url), bytes(system.cat_file(name)))
+    except InputError:
+        raise
     except ImportError as error:
         wanted = "its file system: pip install 'fillproof[remote]'"
         raise InputError(file=told, field="file", got=str(error), wanted=wanted) from None
@@ -99,7 +116,9 @@ def _found(system: Any, path: str) -> Iterable[str]:
     if "*" in path:
         return sorted(system.glob(path))
     if not path.endswith(SUFFIXES) and system.isdir(path):
-        return _once(sorted(name for name in system.ls(path, detail=False) if name.endswith(SUFFIXES)))
+        names = sorted(system.ls(path, detail=False))
+        _check_read(names, path)
+        return _once([name for name in names if name.endswith(SUFFIXES)])
     return [path]
 
 

@@ -29,7 +29,18 @@ LARGEST_LINE = 2**20
 MOST_ROWS_A_BYTE = 8
 """Rows of a Parquet file for each of its bytes: an instant alone takes more than a bit."""
 
+_OTHERS = (
+    (b"\x28\xb5\x2f\xfd", "Zstandard"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"BZh", "bzip2"),
+    (b"ARROW1", "Arrow or Feather"),
+    (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
+)
+"""How files begin that are often tables, and not in a way that is read here."""
+
 _SMALL = 2**20
+_SHOWN = 5
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 
 
@@ -38,7 +49,14 @@ def frame_from_bytes(data: bytes, *, file: str, delimiter: str = ",") -> pd.Data
     if data[:2] == b"\x1f\x8b":
         data = gunzip(data, file=file)
     if data[:4] == b"PK\x03\x04":
-        raise InputError(file=file, field="file", got="a ZIP archive", wanted="the table in it, unpacked")
+        is_sheet = b"xl/" in data[-(2**16) :]  # the names of what is packed stand at the end
+        got, wanted = ("an Excel workbook", "CSV") if is_sheet else ("a ZIP archive", "the table in it, unpacked")
+        raise InputError(file=file, field="file", got=got, wanted=wanted)
+    for begin, kind in _OTHERS:
+        if data.startswith(begin):
+            raise InputError(file=file, field="file", got=kind, wanted="Parquet, or CSV in UTF-8, plain or gzip")
+    if data.lstrip()[:1] in (b"{", b"["):
+        raise InputError(file=file, field="file", got="JSON", wanted="Parquet or CSV")
     return _parquet(data, file) if data[:4] == b"PAR1" or file.endswith(".parquet") else _csv(data, file, delimiter)
 
 
@@ -159,5 +177,8 @@ def _csv_rows(text: str, file: str, delimiter: str) -> tuple[list[str], list[lis
         raise InputError(file=file, row=len(rows) + 1, field="row", got=str(error), wanted="CSV") from None
     if not any(names):
         raise InputError(file=file, field="header", got="nothing", wanted="a line of column names")
+    if len(set(names)) < len(names) and any(name[:1].isdigit() for name in names):
+        got = ", ".join(names[:_SHOWN])
+        raise InputError(file=file, field="header", got=got, wanted="a line of column names above the rows")
     check_names(names, file)
     return names, rows

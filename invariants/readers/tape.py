@@ -2,13 +2,15 @@
 
 A table is told by its columns, not by its name:
 
-- trades: a time, ``price``, ``size`` (``qty``, ``quantity``, ``amount``), optionally ``side`` or ``aggressor`` (the
-  taker's) or ``is_buyer_maker``, ``seq``, ``symbol`` (``pair``, ``product``, ...). The daily files of GMO Coin
-  are such tables, and those of Binance (futures; those of spot have no header), Bybit, OKX, Tardis.
+- trades: a time, ``price``, ``size`` (``qty``, ``quantity``, ``amount``, ``volume``), optionally ``side`` or
+  ``aggressor`` (the taker's) or ``is_buyer_maker``, ``seq``, ``symbol`` (``pair``, ``product``, ...). The daily files
+  of GMO Coin are such tables, and those of Binance (futures; those of spot have no header), Bybit, OKX, Tardis.
 - tops of book: a time, ``bid``, ``bid_size``, ``ask``, ``ask_size``, or ``bid_px`` and ``bid_sz``,
   or ``bid1`` and ``bidq1``, and so on.
 
 Bars (``open, high, low, close``) beside trades are set aside: they say nothing that the trades do not.
+
+Capitals and joints of names do not count (``bidPrice`` is ``bid_price``); all names are in ``tape_columns``.
 
 The time is ``ns``, ``ts_ns`` or ``timestamp_ns`` (whole nanoseconds), or ``ts``, ``timestamp``, ``time`` and so on:
 datetimes, ISO-8601 text (without a zone it is UTC), or numbers, of which the unit is told by their size.
@@ -16,43 +18,24 @@ datetimes, ISO-8601 text (without a zone it is UTC), or numbers, of which the un
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-from invariants.readers import clock
 from invariants.readers.bundle_head import head_of, instrument_of
-from invariants.readers.mapping_plan import UNITS
 from invariants.readers.sources import Blob, Sources, blobs
 from invariants.readers.tables import frame_from_bytes
+from invariants.readers.tape_columns import check_one_symbol, recognised, times_in
 from simcore import InputError, Instrument, Run, Side, TapeEvent, TopOfBook, Trade
 from simcore import pandas_later as pd
-from simcore.cells import Cells, cells_of, on_grid
 from simcore.frames import Sheet, tops_of, trades_of
-from simcore.grid import Ints, Step, number_of
-from simcore.run import Parts, Rejected, Tops, Trades, place_among
-from simcore.units import INT64_MAX
-
-NANOSECONDS = ("ns", "ts_ns", "timestamp_ns")
-TIMES = (*NANOSECONDS, "ts", "timestamp", "time", "transact_time", "transaction_time", "created_time")
-SIZES = ("size", "qty", "quantity", "amount")
-TAKERS = ("aggressor", "side")
-MAKERS = ("is_buyer_maker", "isBuyerMaker")
-SYMBOLS = ("symbol", "pair", "product", "product_code", "instrument", "instrument_id", "instrument_name")
-BOOK = {
-    "bid": ("bid", "bid_px", "bid1", "bid_price", "best_bid_price"),
-    "bid_size": ("bid_size", "bid_sz", "bidq1", "bid_qty", "bid_amount", "best_bid_qty"),
-    "ask": ("ask", "ask_px", "ask1", "ask_price", "best_ask_price"),
-    "ask_size": ("ask_size", "ask_sz", "askq1", "ask_qty", "ask_amount", "best_ask_qty"),
-}
-BAR = ("open", "high", "low", "close")
-EARLIEST_NS = 10**17
-"""Numbers below this (1973) in a column of no unit are not nanoseconds."""
+from simcore.grid import Ints
+from simcore.run import ABSENT, Fills, Parts, Rejected, Tops, Trades, place_among
 
 Columns = TypeVar("Columns", Trades, Tops)
 
@@ -113,11 +96,11 @@ def read_tape(
     """
     parts: list[_Part] = []
     inputs: dict[str, str] = {}
+    markets: dict[str, str] = {}
     for blob in _all_blobs(sources, quotes):
         inputs[blob.name] = blob.sha256
-        parts.append(_part(blob))
+        parts.append(_part(blob, markets))
     parts = _without_bars(parts)
-    _check_one_symbol(parts)
     tables = {table: _in_order([p for p in parts if p.sheet.table == table]) for table in ("tape", "quotes")}
     grid = instrument or _declared_grid(sources) or _finest_grid(parts)
     of_trades = [trades_of(p.sheet, grid) for p in tables["tape"]]
@@ -144,17 +127,22 @@ def read_tape(
 
 
 def with_tape(run: Run, tape: Tape | Sources) -> Run:
-    """``run`` judged against this tape: its own, if any, is set aside. Raises ``InputError``."""
+    """``run`` judged against this tape: its own trades are set aside where it has any, its own tops the same.
+
+    Raises ``InputError``.
+    """
     given = tape if isinstance(tape, Tape) else read_tape(tape, instrument=run.instrument)
     if given.instrument != run.instrument:
         got = f"tick_size {given.instrument.tick_size}, lot_size {given.instrument.lot_size}"
         wanted = f"tick_size {run.instrument.tick_size}, lot_size {run.instrument.lot_size}, as the run has"
         raise InputError(file=", ".join(given.files) or "tape", field="instrument", got=got, wanted=wanted)
     rejected = [row for row in run.rejected if row.table not in given.tables]
+    keeps = run.has_tape and "tape" not in given.tables
     return replace(
         run,
-        trades=given.trades,
+        trades=run.trades if keeps else given.trades,
         tops=given.tops if "quotes" in given.tables else run.tops,
+        fills=run.fills if keeps or not run.has_tape else _renumbered(run.fills, run.trades, given.trades),
         has_tape=True,
         rejected=(*rejected, *given.rejected),
         read={**run.read, **given.read},
@@ -164,6 +152,20 @@ def with_tape(run: Run, tape: Tape | Sources) -> Run:
     )
 
 
+def _renumbered(fills: Fills, own: Trades, given: Trades) -> Fills:
+    """The fills with the numbers that their trades have in the tape that is ``given``; without, where it has others."""
+    is_same = len(own) == len(given) and all(
+        np.array_equal(getattr(own, name), getattr(given, name)) for name in ("ns", "price_ticks", "size_lots")
+    )
+    if not is_same or not len(own):
+        return replace(fills, trade_seq=np.full(len(fills), ABSENT))
+    by_seq = np.argsort(own.seq, kind="stable")
+    found = np.searchsorted(own.seq, fills.trade_seq, sorter=by_seq)
+    place = by_seq[np.minimum(found, len(own) - 1)]
+    named = (fills.trade_seq != ABSENT) & (own.seq[place] == fills.trade_seq)
+    return replace(fills, trade_seq=np.where(named, given.seq[place], fills.trade_seq))
+
+
 @dataclass(frozen=True, slots=True)
 class _Part:
     """One file of a tape, with the columns of ``simcore.frames``."""
@@ -171,7 +173,6 @@ class _Part:
     name: str
     sheet: Sheet
     ns: Ints
-    symbols: frozenset[tuple[str, str]]
 
     @property
     def first(self) -> tuple[int, str]:
@@ -195,118 +196,14 @@ def _declared_grid(sources: Sources) -> Instrument | None:
     return instrument_of(head_of(head), str(head)) if head is not None and head.is_file() else None
 
 
-def _part(blob: Blob) -> _Part:
+def _part(blob: Blob, markets: dict[str, str]) -> _Part:
+    """The table of a file; ``markets`` are those of the files before."""
     frame = frame_from_bytes(blob.data, file=blob.name)
-    table, renamed = _recognised(frame, blob.name)
-    renamed["ns"] = _times(frame, blob.name) if table != "bars" else pd.Series([], dtype=np.int64)
+    check_one_symbol(frame, blob.name, markets)
+    table, renamed = recognised(frame, blob.name)
+    renamed["ns"] = times_in(frame, blob.name) if table != "bars" else pd.Series([], dtype=np.int64)
     sheet = Sheet(pd.DataFrame(renamed), table, blob.name)
-    return _Part(blob.name, sheet, sheet.ints("ns"), _symbols(frame))
-
-
-def _symbols(frame: pd.DataFrame) -> frozenset[tuple[str, str]]:
-    """The markets of which a table speaks, each with its column: two columns may name one market in two ways."""
-    return frozenset((name, str(s)) for name in SYMBOLS if name in frame for s in frame[name].dropna().unique())
-
-
-def check_one_symbol(frame: pd.DataFrame, file: str) -> None:
-    """Refuse several markets in one table: what happens in one says nothing of the other. Raises ``InputError``."""
-    _one_of_each(_symbols(frame), {}, file)
-
-
-def _one_of_each(found: frozenset[tuple[str, str]], known: dict[str, str], file: str) -> None:
-    for column, symbol in sorted(found):
-        if known.setdefault(column, symbol) != symbol:
-            got = f"{symbol} beside {known[column]}"
-            raise InputError(file=file, field="symbol", got=got, wanted="one symbol")
-
-
-def _recognised(frame: pd.DataFrame, file: str) -> tuple[str, dict[str, Any]]:
-    """Which table this is, and its columns under the names that they have here."""
-    book = {mine: _first(frame, theirs) for mine, theirs in BOOK.items()}
-    size = _first(frame, SIZES)
-    if None not in book.values():
-        names, table = book, "quotes"
-    elif all(name in frame for name in BAR):
-        return "bars", {}
-    elif "price" in frame and size is not None:
-        names, table = {"price": "price", "size": size, "aggressor": _first(frame, TAKERS)}, "tape"
-    else:
-        wanted = "a time with price and size (trades), or with bid, bid_size, ask and ask_size (tops of book)"
-        raise InputError(file=file, field="columns", got=", ".join(map(str, frame.columns)), wanted=wanted)
-    names["seq"] = _first(frame, ("seq",))
-    renamed = {mine: frame[theirs] for mine, theirs in names.items() if theirs is not None}
-    maker = _first(frame, MAKERS)
-    if table == "tape" and "aggressor" not in renamed and maker is not None:
-        renamed["aggressor"] = _takers(_cells(frame, maker, file))
-    return table, renamed
-
-
-def _takers(cells: Cells) -> Any:
-    """The side of the taker, where a column says whether the buyer was the maker."""
-    told = {"true": -1, "1": -1, "false": 1, "0": 1}
-    said = [told.get(str(cell).strip().casefold(), 0) for cell in cells.listed()]
-    if 0 in said:
-        raise cells.refuse(said.index(0), "true or false")
-    return pd.Series(said, dtype=np.int64)
-
-
-def _first(frame: pd.DataFrame, names: Iterable[str]) -> str | None:
-    return next((name for name in names if name in frame), None)
-
-
-def _cells(frame: pd.DataFrame, name: str, file: str) -> Cells:
-    return cells_of(frame[name], file=file, field=name, rows=np.arange(1, len(frame) + 1))
-
-
-def _times(frame: pd.DataFrame, file: str) -> Any:
-    """The time column as whole nanoseconds, or as the cells in which a ``Sheet`` finds the fault."""
-    name = _first(frame, TIMES)
-    if name is None:
-        got = ", ".join(map(str, frame.columns))
-        raise InputError(file=file, field="ns", got=got, wanted=f"a time column: {', '.join(TIMES)}")
-    cells = _cells(frame, name, file)
-    if name in NANOSECONDS or cells.kind == "time" or not len(frame):
-        return frame[name]
-    first = cells.shown(0)
-    if isinstance(first, str) and not is_number(first):
-        return _iso_times(cells)
-    return pd.Series(_counted(cells, first))
-
-
-def is_number(text: str) -> bool:
-    """Whether a text is a finite number."""
-    try:
-        number_of(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _counted(cells: Cells, first: Any) -> Ints:
-    """Numbers as nanoseconds: of an instant from 1973 to 2262 only one unit gives a number of this size."""
-    named = " or ".join(NANOSECONDS)
-    wanted = f"a time since 1973, all in s, ms, us or ns (call the column {named} if it has any other nanoseconds)"
-    try:
-        number = number_of(first)
-    except (ValueError, TypeError):
-        raise cells.refuse(0, wanted) from None
-    unit = next((unit for unit in UNITS.values() if EARLIEST_NS <= number * unit <= INT64_MAX), None)
-    if unit is None:
-        raise cells.refuse(0, wanted)
-    ns, bad = on_grid(cells, Step.of(1 / Decimal(unit), "a unit of time"))
-    for at in sorted({*bad, *np.flatnonzero(ns < EARLIEST_NS).tolist()})[:1]:
-        raise cells.refuse(at, wanted)
-    return ns
-
-
-def _iso_times(cells: Cells) -> Any:
-    times = np.zeros(len(cells), np.int64)
-    for at, text in enumerate(cells.listed()):
-        try:
-            times[at] = clock.ns_of(text)
-        except (ValueError, TypeError, AttributeError):
-            raise cells.refuse(at, clock.WANTED) from None
-    return pd.Series(times)
+    return _Part(blob.name, sheet, sheet.ints("ns"))
 
 
 def _without_bars(parts: list[_Part]) -> list[_Part]:
@@ -317,12 +214,6 @@ def _without_bars(parts: list[_Part]) -> list[_Part]:
                 file=part.name, field="columns", got="bars", wanted="the trades that the bars were made of"
             )
     return [part for part in parts if part.sheet.table != "bars"]
-
-
-def _check_one_symbol(parts: list[_Part]) -> None:
-    known: dict[str, str] = {}
-    for part in parts:
-        _one_of_each(part.symbols, known, part.name)
 
 
 def _in_order(parts: list[_Part]) -> list[_Part]:

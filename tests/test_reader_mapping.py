@@ -20,6 +20,7 @@ from simcore.rules import DIALS
 from simcore.run import ABSENT, Run
 
 MS = 1_767_571_200_000
+T0_NS = MS * 10**6
 CSV = f"""when,px,amount,way,oid
 {MS},100.5,2,B,7
 {MS + 250},101,0.5,S,8
@@ -458,6 +459,74 @@ def test_times_are_read_in_the_format_that_the_map_names(tmp_path: Path, text: s
     assert run.fills.side.tolist() == [1, -1]
 
 
+LOCAL = """Date,Time,Side,Price,Qty,Commission
+{day},{time},B,1,1,-0.5
+"""
+
+
+@pytest.mark.parametrize(
+    ("day", "time", "pairs", "utc"),
+    [
+        ("01/07/2026", "09:30:00", ["fills.time_format=%m/%d/%Y %H:%M:%S"], "2026-01-07 14:30:00"),
+        ("07/07/2026", "09:30:00", ["fills.time_format=%m/%d/%Y %H:%M:%S"], "2026-07-07 13:30:00"),
+        ("2026-01-07", "09:30:00.25", [], "2026-01-07 14:30:00.25"),
+        ("2026-01-07", "09:30:00+01:00", [], "2026-01-07 08:30:00"),
+        ("2026-11-01", "01:30:00", [], None),
+        ("2026-03-08", "02:30:00", [], None),
+    ],
+)
+def test_a_time_in_two_columns_and_in_a_zone(
+    tmp_path: Path, day: str, time: str, pairs: list[str], utc: str | None
+) -> None:
+    """Clocks that are put back show an hour twice, and one that is left out never."""
+    path = tmp_path / "fills.csv"
+    path.write_text(LOCAL.format(day=day, time=time))
+    names = ["ns=Date + Time", "side=Side", "price=Price", "size=Qty", "fee=Commission", "fills.words.B=buy",
+             "fills.time_zone=America/New_York", "fills.fee_unit=-1"]  # fmt: skip
+    if utc is None:
+        with pytest.raises(InputError, match="a time that clocks in America/New_York show once"):
+            read_mapped(path, columns=[*names, *pairs])
+        return
+    run = read_mapped(path, columns=[*names, *pairs])
+    assert run.fills.ns.tolist() == [pd.Timestamp(utc, tz="UTC").value]
+    assert run.fills.fee.tolist() == [Decimal("0.5")]
+
+
+def test_a_number_and_a_datetime_have_no_zone(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"ns": [T0_NS], "side": ["buy"], "price": [1], "size": [1]})
+    for values in (frame["ns"], pd.to_datetime(frame["ns"])):
+        frame.assign(ns=values).to_parquet(tmp_path / "fills.parquet")
+        with pytest.raises(InputError, match=r"row 1: ns: got .*has no time_zone"):
+            read_mapped(tmp_path / "fills.parquet", columns=["fills.time_zone=Europe/Berlin"])
+
+
+def test_a_market_is_chosen_by_its_rows_and_one_beside_another_is_refused(tmp_path: Path) -> None:
+    rows = f"{T0_NS},1,1,buy,ETH\n{T0_NS},2,1,sell,BTC\n"
+    (tmp_path / "fills.csv").write_text(f"ns,price,size,side,Symbol\n{rows}")
+    (tmp_path / "tape.csv").write_text(f"ns,price,size,side,symbol\n{rows}")
+    run = read_mapped(tmp_path / "fills.csv", columns=["fills.rows.Symbol=ETH"])
+    assert run.fills.side.tolist() == [1]
+    tape = [f"tape={tmp_path / 'tape.csv'}"]
+    run = read_mapped(tmp_path / "fills.csv", columns=["fills.rows.Symbol=ETH", *tape, "tape.rows.symbol=ETH"])
+    assert run.trades.aggressor.tolist() == [1]  # as where a tape is read without a map
+    for more in ([], ["fills.rows.Symbol=ETH", *tape, "tape.rows.symbol=BTC"]):
+        with pytest.raises(InputError, match=r"symbol: got '(ETH beside BTC|BTC beside ETH)'"):
+            read_mapped(tmp_path / "fills.csv", columns=more)
+
+
+def test_a_tape_may_have_signed_sizes_and_words_that_became_floats(tmp_path: Path) -> None:
+    (tmp_path / "fills.csv").write_text(f"ns,price,size,side\n{T0_NS},1,1,buy\n")
+    tape = pd.DataFrame({"ns": [T0_NS, T0_NS], "price": [1, 1], "size": [2, -3]})
+    tape.to_csv(tmp_path / "tape.csv", index=False)
+    pairs = [f"tape={tmp_path / 'tape.csv'}", "tape.signed_size=size"]
+    run = read_mapped(tmp_path / "fills.csv", columns=pairs)
+    assert (run.trades.aggressor.tolist(), run.trades.size_lots.tolist()) == ([1, -1], [2, 3])
+    tape.assign(size=1, aggressor=[0.0, 1.0]).to_parquet(tmp_path / "tape.parquet")
+    pairs = [f"tape={tmp_path / 'tape.parquet'}", "tape.words.0=buy", "tape.words.1=sell", "tape.rows.aggressor=0|1"]
+    run = read_mapped(tmp_path / "fills.csv", columns=pairs)
+    assert run.trades.aggressor.tolist() == [1, -1]
+
+
 def test_rows_that_a_map_leaves_aside_are_counted_and_the_others_keep_their_numbers(tmp_path: Path) -> None:
     (tmp_path / "fills.csv").write_text(
         "ns,price,size,side,Status\n1,1,1,buy,Canceled\n2,1,1,buy,Filled\n3,1,1,buy,New\n4,1,0,buy,partially filled\n"
@@ -477,6 +546,13 @@ def test_rows_that_a_map_leaves_aside_are_counted_and_the_others_keep_their_numb
     [
         (["fills.rows.State=filled"], "the column 'State', by which --map: fills chooses rows"),
         (["fills.time_format=ymd"], "like %Y%m%d;%H%M%S"),
+        (["fills.time_format=%H:%M:%S"], "a format with the year"),
+        (["fills.time_format=%Y %Z"], "hangs on the machine"),
+        (["fills.time_format=%Y %H:%M %p"], "%I beside %p"),
+        (["fills.time_zone=Atlantis"], "a zone of the IANA database"),
+        (["fills.time_zone=UTC", "fills.time_unit=s"], "none beside a time_unit"),
+        (["fills.fee_unit=0"], "a number other than 0"),
+        (["ns=Date + Time"], "the column 'Date', of which --map: fills makes ns"),
         (["fills.time_format=%Y", "fills.time_unit=s"], "none beside time_unit"),
         (["fills.time_format=%Y-%m-%d"], "row 2: ns: got '2', wanted a time like %Y-%m-%d"),
     ],

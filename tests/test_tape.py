@@ -5,20 +5,25 @@ import gzip
 import hashlib
 import http.server
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from malformed_inputs import write_bundle_by_hand
 from tables import table
 
 from invariants.auditing import audit
-from invariants.readers import clock
+from invariants.cli import main
+from invariants.readers import clock, read_run
 from invariants.readers.sources import without_secrets
 from invariants.readers.tape import Tape, read_tape, with_tape
 from invariants.report.page.windows import Windows
+from invariants.verdict import Verdict
 from simcore import InputError, Instrument, Scenario, Side, TopOfBook, Trade
+from simcore.run import ABSENT
 
 T0 = 1_700_000_000_000_000_000
 GMO = """symbol,side,size,price,timestamp
@@ -77,6 +82,18 @@ DAILY = {
         "7,100.5,2,8,9,1700000000123000,{}",
         ("False", "True"),
     ),
+    "Bybit spot": ("id,timestamp,price,volume,side,rpi", "1,1700000000123,100.5,2,{},0", ("buy", "sell")),
+    "Coinbase": (
+        "type,trade_id,maker_order_id,taker_order_id,side,size,price,product_id,sequence,time",
+        "match,1,a,b,{},2,100.5,X-EUR,5,2023-11-14T22:13:20.123Z",
+        ("sell", "buy"),  # of the maker
+    ),
+    "Deribit": ("trade_seq,timestamp,instrument_name,price,amount,direction", "1,1700000000123,X,100.5,2,{}",
+                ("buy", "sell")),
+    "Hyperliquid": ("time,coin,side,px,sz", "2023-11-14T22:13:20.123,X,{},100.5,2", ("B", "S")),
+    "BitMEX": ("timestamp,symbol,side,size,price,tickDirection", "2023-11-14T22:13:20.123Z,X,{},2,100.5,PlusTick",
+               ("Buy", "Sell")),
+    "Kaiko": ("Id,Exchange,Symbol,Date,Price,Amount,Taker_Side", "1,x,X,1700000000123,100.5,2,{}", ("buy", "sell")),
     "Bybit": ("timestamp,symbol,side,size,price,tickDirection", "1700000000.123,XRP,{},2,100.5,Plus", ("Buy", "Sell")),
     "OKX": ("instrument_name,trade_id,side,price,size,created_time", "X,1,{},100.5,2,1700000000123", ("buy", "sell")),
     "Tardis": (
@@ -84,7 +101,7 @@ DAILY = {
         "x,XRP,1700000000123000,1700000000123456,1,{},100.5,2",
         ("buy", "sell"),
     ),
-}
+}  # fmt: skip
 """Daily files of trades as they are published: header, a row, and how a buyer and a seller who take are told."""
 
 
@@ -112,6 +129,7 @@ def test_datetimes_and_unknown_takers(tmp_path: Path) -> None:
         "ts,bid1,bidq1,ask1,askq1",
         "timestamp,bid_price,bid_amount,ask_price,ask_amount",
         "transaction_time,best_bid_price,best_bid_qty,best_ask_price,best_ask_qty",
+        "Timestamp,bidPrice,bidSize,askPrice,askSize",
     ],
 )
 def test_tops_of_book_by_any_of_their_names(tmp_path: Path, header: str) -> None:
@@ -185,6 +203,28 @@ def test_a_bundle_is_a_tape_with_its_own_grid(tmp_path: Path) -> None:
         ({"a.csv": GMO, "b.csv": GMO_NEXT.replace("ETH", "BTC")}, "b.csv", None, "symbol"),
         ({"a.csv": GMO.replace("ETH,SELL", "BTC,SELL")}, "a.csv", None, "symbol"),
         ({"a.csv": GMO.replace("symbol", "product").replace("ETH,SELL", "BTC,SELL")}, "a.csv", None, "symbol"),
+        ({"a.csv": f"ns,Price,Size,Ticker\n{T0},1,1,ETH\n{T0},1,1,BTC\n"}, "a.csv", None, "symbol"),
+        (
+            {"a.csv": f"ns,price,size,product_id\n{T0},1,1,ETH\n", "b.csv": f"ns,price,size,ProductId\n{T0},1,1,BTC\n"},
+            "b.csv",
+            None,
+            "symbol",
+        ),
+        ({"a.csv": f"ns,price,size,bs\n{T0},1,1,b\n"}, "a.csv", None, "columns"),
+        ({"a.csv": f"ns,price,size,is_snapshot\n{T0},1,1,true\n"}, "a.csv", None, "columns"),
+        ({"a.csv": f"ns,price,size,action\n{T0},1,1,T\n{T0},1,1,A\n"}, "a.csv", 2, "action"),
+        ({"a.csv": f"ns,price,size,type\n{T0},1,1,match\n{T0},1,1,open\n"}, "a.csv", 2, "type"),
+        ({"a.csv": f"ns,price,size,bid,bid_size,ask,ask_size\n{T0},1,1,1,1,2,1\n"}, "a.csv", None, "columns"),
+        ({"a.csv": f"ns,price,volume,amount\n{T0},100,1,100\n"}, "a.csv", None, "columns"),
+        ({"a.csv": f"ns,price,size,side,is_buyer_maker\n{T0},1,1,buy,false\n{T0},1,1,buy,true\n"}, "a.csv", 2, "side"),
+        ({"a.csv": "timestamp,price,size\n202407010930,1,1\n"}, "a.csv", 1, "timestamp"),
+        ({"a.csv": "timestamp,price,size\n638554248000000000,1,1\n"}, "a.csv", 1, "timestamp"),
+        ({"a.csv": "timestamp,price,size\n1.71979E+12,1,1\n"}, "a.csv", 1, "timestamp"),
+        ({"a.csv": "5541.3,0.15,1534614248.7,b,l,0.15\n5541.3,0.15,1534614248.7,b,l,0.15\n"}, "a.csv", None, "header"),
+        ({"a.csv": "1,100.5,2,true\n2,100.5,2,true\n"}, "a.csv", None, "columns"),
+        ({"a.csv": '{"p": 1}\n{"p": 2}\n'}, "a.csv", None, "file"),
+        ({"a.csv": f"ns,price,size\n{T0},1,1\n", "b.csv.zst": ""}, "", None, "file"),
+        ({"a.csv": f"ns,price,size\n{T0},1,1\n", "b.CSV": ""}, "", None, "file"),
         ({"a.csv": "time,open,high,low,close\n1,1,1,1,1\n"}, "a.csv", None, "columns"),
         ({"a.csv": "price,size\n1,1\n"}, "a.csv", None, "ns"),
         ({"a.csv": "timestamp,price,size\n17000000,1,1\n"}, "a.csv", 1, "timestamp"),
@@ -217,6 +257,60 @@ def test_what_is_no_tape_is_refused_with_its_place(
         read_tape(tmp_path)
     error = refused.value
     assert (error.file, error.row, error.field) == (str(tmp_path / file), row, field), str(error)
+
+
+@pytest.mark.parametrize(
+    ("data", "got"),
+    [
+        (bytes.fromhex("28b52ffd00"), "Zstandard"),
+        (b"\xfd7zXZ\x00", "xz"),
+        (b"BZh91", "bzip2"),
+        (b"ARROW1\0\0", "Arrow or Feather"),
+        ("ns,price,size\n".encode("utf-16"), "UTF-16"),
+    ],
+)
+def test_a_table_that_is_packed_or_written_in_another_way_is_called_by_its_name(
+    tmp_path: Path, data: bytes, got: str
+) -> None:
+    (tmp_path / "tape.csv").write_bytes(data)
+    with pytest.raises(InputError, match=f"file: got '{got}', wanted Parquet, or CSV in UTF-8, plain or gzip"):
+        read_tape(tmp_path / "tape.csv")
+
+
+def test_an_excel_workbook_is_one(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "tape.xlsx", "w") as packed:
+        packed.writestr("xl/workbook.xml", "")
+    with pytest.raises(InputError, match="got 'an Excel workbook', wanted CSV"):
+        read_tape(tmp_path / "tape.xlsx")
+
+
+def test_an_event_of_a_tape_may_have_a_kind_and_a_question_names_no_market(tmp_path: Path) -> None:
+    rows = f"{T0},1,1,T,true,up\n{T0},1,1,T,false,down\n"
+    path = put(tmp_path / "a.csv", f"ns,price,size,action,market,direction\n{rows}")
+    assert trades(read_tape(path)) == [(T0, 1, 1, 0)] * 2  # a direction of prices is no side
+
+
+@pytest.mark.parametrize("seq", [(5, 6, 7), None])
+@pytest.mark.parametrize("has_tops", [True, False])
+def test_a_tape_is_the_same_beside_the_run_that_was_made_of_it(
+    tmp_path: Path, seq: tuple[int, ...] | None, has_tops: bool
+) -> None:
+    """The numbers of the trades are the run's own, and the tape's are others."""
+    prices = (100, 99, 98)
+    frame = pd.DataFrame({"ns": [T0 + n * 10**9 for n in range(3)], "price": prices, "size": 1, "side": "sell"})
+    (frame if seq is None else frame.assign(seq=seq)).to_csv(tmp_path / "t.csv", index=False)
+    tops = tmp_path / "q.csv"
+    put(tops, f"ns,bid,bid_size,ask,ask_size\n{T0},99,1,101,1\n{T0 + 10**9},98,1,100,1\n")
+    made = CliRunner().invoke(main, ["simulate", str(tmp_path / "t.csv"), "--out", str(tmp_path / "run"),
+                                     *(["--quotes", str(tops)] if has_tops else [])])  # fmt: skip
+    assert made.exit_code == 0, made.output
+    run = read_run(tmp_path / "run", tape=tmp_path / "t.csv")
+    assert len(run.fills) > 0
+    assert audit(run)["fills_have_trades"].verdict is Verdict.PASS
+    assert audit(read_run(tmp_path / "run", tape=tops)).verdict is audit(read_run(tmp_path / "run")).verdict
+    put(tmp_path / "t.csv", (tmp_path / "t.csv").read_text().replace(",98,", ",97,"))
+    other = read_run(tmp_path / "run", tape=tmp_path / "t.csv")
+    assert (other.fills.trade_seq == ABSENT).all()  # of another tape nobody knows which trade it was
 
 
 @pytest.mark.parametrize("source", ["none.csv", "none/*.csv", "*.npz", "s4://bucket/x"])

@@ -263,7 +263,7 @@ def _frame(plan: Plan, data: bytes, file: str, markets: dict[str, str]) -> tuple
     for ours in COLUMNS[plan.table]:
         if ours in plan.constants:
             found[ours] = pd.Series([plan.constants[ours]] * len(theirs), dtype=object)
-        elif plan.columns.get(ours, ours) in theirs:
+        elif plan.columns.get(ours, ours) in theirs and (ours in plan.columns or ours not in plan.columns.values()):
             found[ours] = theirs[plan.columns.get(ours, ours)]
         elif ours == "aggressor" and "side" in theirs:
             found[ours] = theirs["side"]

@@ -14,7 +14,7 @@ import numpy as np
 from invariants.demo.quoting import LIFE_NS, REFRESH_NS
 from invariants.demo.quoting import quotes as maker_quotes
 from invariants.ends import End, order_ends
-from invariants.readers.tape import read_tape
+from invariants.readers.tape import left_aside, read_tape
 from simcore import Fill, InputError, Instrument, Ledger, Rules, Run, Scenario, Side, Submit, TapeEvent, Trade, simulate
 from simcore.run import ABSENT, Orders, Positions, ends_of
 
@@ -46,11 +46,12 @@ def simulate_tape(
     loaded, grid, name = Rules.load(rules, instrument=tape.instrument), tape.instrument, _name(tape.files)
     size_lots = _quote_lots(size, grid)
     if maker == MAKERS[0]:
-        return maker_run(tape.events(), loaded, grid, size_lots=size_lots, refresh_ns=refresh_ns, name=name)
-    from invariants.demo.maker import Maker, run_maker  # noqa: PLC0415 - it plays against this module's runs
+        run = maker_run(tape.events(), loaded, grid, size_lots=size_lots, refresh_ns=refresh_ns, name=name)
+    else:
+        from invariants.demo.maker import Maker, run_maker  # noqa: PLC0415 - it plays against this module's runs
 
-    inside = Maker(size=grid.size(size_lots))
-    return run_maker(tape.events(), loaded, grid, inside, name=name)
+        run = run_maker(tape.events(), loaded, grid, Maker(size=grid.size(size_lots)), name=name)
+    return replace(run, reported={**run.reported, **left_aside(tape.aside)})
 
 
 def _name(files: Sequence[str]) -> str:

@@ -11,11 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from invariants import audit
-from invariants.readers.mapping import is_map, read_map, read_mapped, write_map
+from invariants.cli import main
+from invariants.readers import read_run
+from invariants.readers.mapping import read_map, read_mapped, write_map
+from invariants.readers.mapping_plan import is_map
+from invariants.readers.tape import read_tape
 from invariants.report import report_text
-from simcore import InputError, Rules
+from simcore import InputError, Instrument, Rules
 from simcore.rules import DIALS
 from simcore.run import ABSENT, Run
 
@@ -512,6 +517,64 @@ def test_a_market_is_chosen_by_its_rows_and_one_beside_another_is_refused(tmp_pa
     for more in ([], ["fills.rows.Symbol=ETH", *tape, "tape.rows.symbol=BTC"]):
         with pytest.raises(InputError, match=r"symbol: got '(ETH beside BTC|BTC beside ETH)'"):
             read_mapped(tmp_path / "fills.csv", columns=more)
+
+
+TAPE_MAP = """
+format = "fillproof-map/1"
+[instrument]
+tick_size = "1"
+lot_size = "0.1"
+[tape]
+file = "x.csv"
+time_format = "%d.%m.%Y %H:%M:%S"
+time_zone = "Europe/Berlin"
+[tape.columns]
+ns = "Date + Time"
+price = "Price"
+signed_size = "Amount"
+[tape.rows]
+Product = "ETH"
+"""
+OF_TWO = """Date,Time,Product,Price,Amount
+01.07.2024,09:30:00,ETH,100,-1
+01.07.2024,09:30:01,BTC,6000,1
+01.07.2024,09:30:02,ETH,99,-2
+01.07.2024,09:30:09,ETH,97,2.5
+"""
+
+
+def test_a_tape_of_any_columns_is_read_through_a_map(tmp_path: Path) -> None:
+    """One of two markets, local time in two columns, the taker in the sign."""
+    (tmp_path / "x.csv").write_text(OF_TWO)
+    (tmp_path / "t.toml").write_text(TAPE_MAP)
+    tape = read_tape(tmp_path / "t.toml")
+    assert (tape.instrument, tape.derived) == (Instrument(1, "0.1"), False)
+    assert tape.trades.ns.tolist() == [pd.Timestamp(f"2024-07-01 07:30:0{s}").value for s in (0, 2, 9)]
+    assert (tape.trades.aggressor.tolist(), tape.trades.size_lots.tolist()) == ([-1, -1, 1], [10, 20, 25])
+    assert (tape.trades.row.tolist(), tape.aside) == ([1, 3, 4], {"tape": 1})
+    for words in (["simulate", "t.toml", "--out", "run"], ["audit", "run", "--tape", "t.toml"]):
+        said = CliRunner().invoke(main, [str(tmp_path / w) if w in ("t.toml", "run") else w for w in words])
+        assert said.exit_code == 0, said.output
+    assert "tape rows left aside by the map  1" in said.output
+    assert read_run(tmp_path / "run").reported["unjudged.tape rows left aside by the map"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ((OF_TWO, OF_TWO.replace(",97,", ",,")), "x.csv row 4: price: got None"),
+        (('"x.csv"', '"y.csv"'), "y.csv: file: got 'No such file or directory'"),
+        (("[tape]", "[fills]"), "t.toml: tape or quotes: got 'nothing', wanted a table [tape]"),
+        (('"ETH"', '"ETH|BTC"'), "x.csv: symbol: got"),
+    ],
+)  # fmt: skip
+def test_a_map_of_a_tape_that_cannot_be_read_is_named(tmp_path: Path, change: tuple[str, str], says: str) -> None:
+    (tmp_path / "x.csv").write_text(OF_TWO.replace(*change))
+    (tmp_path / "t.toml").write_text(TAPE_MAP.replace(*change))
+    if "[fills]" in change[1]:
+        (tmp_path / "t.toml").write_text('format = "fillproof-map/1"\n[fills]\nfile = "x.csv"\n')
+    with pytest.raises(InputError, match=re.escape(says)):
+        read_tape(tmp_path / "t.toml")
 
 
 def test_a_tape_may_have_signed_sizes_and_words_that_became_floats(tmp_path: Path) -> None:

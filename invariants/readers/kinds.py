@@ -12,7 +12,8 @@ from invariants.readers.bundle import is_bundle, read_bundle
 from invariants.readers.claims import is_claims, read_claims
 from invariants.readers.freqtrade import is_freqtrade, read_freqtrade
 from invariants.readers.hftbacktest import is_hftbacktest, read_hftbacktest
-from invariants.readers.mapping import is_map, read_map
+from invariants.readers.mapping import read_map
+from invariants.readers.mapping_plan import is_map
 from invariants.readers.markers import are_markers, read_markers
 from invariants.readers.nautilus import is_nautilus, read_nautilus
 from invariants.readers.vectorbt import is_vectorbt, read_vectorbt

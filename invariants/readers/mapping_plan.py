@@ -10,9 +10,12 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from simcore import InputError, Instrument
+from simcore.rules import read_toml
 from simcore.units import decimal_of
 
 FORMAT = "fillproof-map/1"
+NAME = "fillproof-map.toml"
+LARGEST_BYTES = 2**20
 SECTIONS = ("instrument", "rules", "provenance")
 UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 DELIMITERS = {",": ",", ";": ";", "|": "|", "\t": "\t", "tab": "\t"}
@@ -81,7 +84,31 @@ class Map:
     plans: Sequence[Plan]
 
 
-def checked(values: Mapping[str, Any], file: str) -> Map:
+def is_map(path: Path) -> bool:
+    """Whether ``path`` is a map, or a folder with one."""
+    try:
+        file = path / NAME if path.is_dir() else path
+        if file.suffix != ".toml" or file.stat().st_size > LARGEST_BYTES:
+            return False
+        return read_toml(file).get("format") == FORMAT
+    except (OSError, InputError):
+        return False
+
+
+def file_of(path: str | Path) -> Path:
+    """The file of the map at ``path``, itself or in that folder."""
+    return Path(path) / NAME if Path(path).is_dir() else Path(path)
+
+
+def map_in(file: Path, *, needs: Sequence[str] = ("fills",)) -> Map:
+    """The map in ``file``, which has one of these tables. Raises ``InputError``."""
+    values = read_toml(file)
+    if values.get("format") != FORMAT:
+        raise wrong(str(file), "format", values.get("format"), repr(FORMAT))
+    return checked(values, str(file), needs=needs)
+
+
+def checked(values: Mapping[str, Any], file: str, *, needs: Sequence[str] = ("fills",)) -> Map:
     """The map that these values are. Raises ``InputError`` with ``file`` and the field."""
     known = ("format", "name", *SECTIONS, *COLUMNS)
     for name, value in values.items():
@@ -89,8 +116,8 @@ def checked(values: Mapping[str, Any], file: str) -> Map:
             raise wrong(file, name, value, f"one of {', '.join(known)}")
         if name in (*SECTIONS, *COLUMNS) and not isinstance(value, dict):
             raise wrong(file, name, value, f"a table [{name}]")
-    if "fills" not in values:
-        raise wrong(file, "fills", "nothing", "a table [fills]")
+    if values.keys().isdisjoint(needs):
+        raise wrong(file, " or ".join(needs), "nothing", f"a table [{needs[0]}]")
     title = values.get("name", "")
     if not isinstance(title, str):
         raise wrong(file, "name", title, "a text")

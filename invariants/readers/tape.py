@@ -8,6 +8,8 @@ A table is told by its columns, not by its name:
 - tops of book: a time, ``bid``, ``bid_size``, ``ask``, ``ask_size``, or ``bid_px`` and ``bid_sz``,
   or ``bid1`` and ``bidq1``, and so on.
 
+A map (``mapping``) with ``[tape]`` or ``[quotes]`` is a tape, too: one of whatever columns, times and units.
+
 Bars (``open, high, low, close``) beside trades are set aside: they say nothing that the trades do not.
 
 Capitals and joints of names do not count (``bidPrice`` is ``bid_price``); all names are in ``tape_columns``.
@@ -28,14 +30,19 @@ from typing import TypeVar
 import numpy as np
 
 from invariants.readers.bundle_head import head_of, instrument_of
-from invariants.readers.sources import Blob, Sources, blobs
+from invariants.readers.mapping_plan import Plan, file_of, is_map, map_in
+from invariants.readers.mapping_tables import frame_of
+from invariants.readers.sources import Blob, Sources, blobs, bytes_of
 from invariants.readers.tables import frame_from_bytes
 from invariants.readers.tape_columns import check_one_symbol, recognised, times_in
 from simcore import InputError, Instrument, Run, Side, TapeEvent, TopOfBook, Trade
 from simcore import pandas_later as pd
-from simcore.frames import Sheet, tops_of, trades_of
+from simcore.frames import UNJUDGED, Sheet, tops_of, trades_of
 from simcore.grid import Ints
 from simcore.run import ABSENT, Fills, Parts, Rejected, Tops, Trades, place_among
+
+TABLES = ("tape", "quotes")
+"""The tables of a tape, as maps and bundles name them."""
 
 Columns = TypeVar("Columns", Trades, Tops)
 
@@ -46,6 +53,7 @@ class Tape:
 
     ``derived`` says that ``instrument`` is the finest decimal grid that appears in the data.
     ``top_seq`` orders the tops among the trades of one instant, where both tables have a ``seq``.
+    ``aside`` counts the rows that a map leaves aside.
     ``tables`` names the source of each table, ``files`` every file; ``row`` in the columns counts
     through the files of a table in their order, which ``parts`` has.
     """
@@ -60,6 +68,7 @@ class Tape:
     read: Mapping[str, int]
     rejected: tuple[Rejected, ...] = ()
     top_seq: Ints | None = None
+    aside: Mapping[str, int] = field(default_factory=dict)
     parts: Mapping[str, Parts] = field(default_factory=dict)
 
     def events(self) -> list[TapeEvent]:
@@ -94,13 +103,9 @@ def read_tape(
     several symbols. Numbers that are not finite or off the given grid are rejected rows; where the tape
     must be ``usable``, as a simulator needs it, they are an ``InputError``, and so is what is not above zero.
     """
-    parts: list[_Part] = []
-    inputs: dict[str, str] = {}
     markets: dict[str, str] = {}
-    for blob in _all_blobs(sources, quotes):
-        inputs[blob.name] = blob.sha256
-        parts.append(_part(blob, markets))
-    parts = _without_bars(parts)
+    parts = _without_bars([_part(*found, markets) for found in _all_blobs(sources, quotes)])
+    inputs = {part.name: part.sha256 for part in parts}
     tables = {table: _in_order([p for p in parts if p.sheet.table == table]) for table in ("tape", "quotes")}
     grid = instrument or _declared_grid(sources) or _finest_grid(parts)
     of_trades = [trades_of(p.sheet, grid) for p in tables["tape"]]
@@ -123,6 +128,7 @@ def read_tape(
         read={table: sum(len(p.sheet.frame) for p in found) for table, found in tables.items() if found},
         rejected=tuple(row for found in tables.values() for p in found for row in p.sheet.rejected()),
         top_seq=top_seq,
+        aside={table: sum(p.aside or 0 for p in found) for table, found in tables.items() if _chosen(found)},
     )
 
 
@@ -149,7 +155,13 @@ def with_tape(run: Run, tape: Tape | Sources) -> Run:
         files={**run.files, **given.tables},
         parts={**run.parts, **given.parts},
         inputs={**run.inputs, **given.inputs},
+        reported={**run.reported, **left_aside(given.aside)},
     )
+
+
+def left_aside(rows: Mapping[str, int]) -> dict[str, Decimal]:
+    """The rows of each table that a map leaves aside, as figures of a run that are not judged."""
+    return {f"{UNJUDGED}{table} rows left aside by the map": Decimal(count) for table, count in rows.items()}
 
 
 def _renumbered(fills: Fills, own: Trades, given: Trades) -> Fills:
@@ -168,42 +180,71 @@ def _renumbered(fills: Fills, own: Trades, given: Trades) -> Fills:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One file of a tape, with the columns of ``simcore.frames``."""
+    """One file of a tape, with the columns of ``simcore.frames``; ``aside`` are rows that a map leaves aside."""
 
     name: str
+    sha256: str
     sheet: Sheet
     ns: Ints
+    aside: int | None = None
 
     @property
     def first(self) -> tuple[int, str]:
         return (int(self.ns[0]) if len(self.ns) else 0, self.name)
 
 
-def _all_blobs(sources: Sources, quotes: Sources | None) -> Iterator[Blob]:
-    for source in [sources] if isinstance(sources, str | Path) else sources:
+def _all_blobs(sources: Sources, quotes: Sources | None) -> Iterator[tuple[Blob, Plan | None]]:
+    """The files, each with its part of a map where one names it."""
+    for source in _each(sources):
         folder = Path(source)
         if (folder / "run.toml").is_file():
-            yield from blobs(str(f) for f in sorted(folder.iterdir()) if f.name.split(".")[0] in ("tape", "quotes"))
+            yield from _plain(str(f) for f in sorted(folder.iterdir()) if f.name.split(".")[0] in ("tape", "quotes"))
+        elif is_map(folder):
+            yield from _mapped(file_of(folder))
         else:
-            yield from blobs(source)
+            yield from _plain(source)
     if quotes:
-        yield from blobs(quotes)
+        yield from _plain(quotes)
+
+
+def _each(sources: Sources) -> list[str | Path]:
+    return [sources] if isinstance(sources, str | Path) else list(sources)
+
+
+def _plain(sources: Sources) -> Iterator[tuple[Blob, Plan | None]]:
+    return ((blob, None) for blob in blobs(sources))
+
+
+def _mapped(file: Path) -> Iterator[tuple[Blob, Plan | None]]:
+    for plan in map_in(file, needs=TABLES).plans:
+        if plan.table in TABLES:
+            path = file.parent / plan.file
+            yield Blob(str(path), bytes_of(path)), plan
 
 
 def _declared_grid(sources: Sources) -> Instrument | None:
-    """The instrument of the bundle that ``sources`` is, if it is one."""
-    head = Path(sources) / "run.toml" if isinstance(sources, str | Path) else None
-    return instrument_of(head_of(head), str(head)) if head is not None and head.is_file() else None
+    """The instrument of the bundle, or of the map, that ``sources`` is, if it is one."""
+    if not isinstance(sources, str | Path):
+        only = _each(sources)
+        return _declared_grid(only[0]) if len(only) == 1 else None
+    head = Path(sources) / "run.toml"
+    if head.is_file():
+        return instrument_of(head_of(head), str(head))
+    return map_in(file_of(sources), needs=TABLES).instrument if is_map(Path(sources)) else None
 
 
-def _part(blob: Blob, markets: dict[str, str]) -> _Part:
+def _part(blob: Blob, plan: Plan | None, markets: dict[str, str]) -> _Part:
     """The table of a file; ``markets`` are those of the files before."""
+    if plan is not None:
+        mapped, aside = frame_of(plan, blob.data, blob.name, markets)
+        sheet = Sheet(mapped, plan.table, blob.name)
+        return _Part(blob.name, blob.sha256, sheet, sheet.ints("ns"), aside if plan.rows else None)
     frame = frame_from_bytes(blob.data, file=blob.name)
     check_one_symbol(frame, blob.name, markets)
     table, renamed = recognised(frame, blob.name)
     renamed["ns"] = times_in(frame, blob.name) if table != "bars" else pd.Series([], dtype=np.int64)
     sheet = Sheet(pd.DataFrame(renamed), table, blob.name)
-    return _Part(blob.name, sheet, sheet.ints("ns"))
+    return _Part(blob.name, blob.sha256, sheet, sheet.ints("ns"))
 
 
 def _without_bars(parts: list[_Part]) -> list[_Part]:
@@ -261,6 +302,10 @@ def _have(part: _Part, *names: str) -> list[str]:
     return [name for name in names if part.sheet.has(name)]
 
 
+def _chosen(parts: list[_Part]) -> bool:
+    return any(part.aside is not None for part in parts)
+
+
 def _joined(parts: list[_Part], tables: list[Columns], kind: type[Columns]) -> Columns:
     """The tables behind each other; rows count on, rejected ones included."""
     if not tables:
@@ -271,7 +316,7 @@ def _joined(parts: list[_Part], tables: list[Columns], kind: type[Columns]) -> C
 
 
 def _rows_before(parts: list[_Part]) -> Parts:
-    before = [0, *accumulate(len(part.sheet.frame) for part in parts)]
+    before = [0, *accumulate(int(part.sheet.rows.max(initial=0)) for part in parts)]
     return tuple(zip(before, (part.name for part in parts), strict=False))
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from invariants.laws.crossings import Window, crossings_in, lacks
+from invariants.laws.crossings import crossings_in
+from invariants.laws.windows import Window, lacks
 from simcore.run import Run
 
 DIALS = ("cross", "aggressor", "sizing", "position_cap_lots")

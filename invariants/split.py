@@ -18,8 +18,9 @@ import numpy as np
 from invariants.auditing import Report, audit
 from invariants.laws import LAWS
 from invariants.laws.catalogue import MAX_FINDINGS, Law
-from invariants.laws.crossings import Window, crossings_in, lacks
+from invariants.laws.crossings import crossings_in
 from invariants.laws.justification import REASONS, reasons
+from invariants.laws.windows import Window, lacks
 from invariants.missed import DIALS, Missed
 from invariants.smells import smells
 from invariants.splitting.carrying import ONCE, Carrier, Part, emptied

@@ -91,8 +91,8 @@ class Tops:
 class Orders:
     """Our orders, one row each, in the order of submission.
 
-    ``cancel_ns`` is the first request to cancel after the submit. ``live_ns`` and ``end_ns`` are
-    what the engine logged. A missing time is ``ABSENT``; ``end`` has the numbers of ``EndState``.
+    ``cancel_ns`` is the first request to cancel (``is_cancelled``: one that does something). ``live_ns`` and
+    ``end_ns`` are what the engine logged. A missing time is ``ABSENT``; ``end`` has the numbers of ``EndState``.
     """
 
     order_id: Ids
@@ -108,6 +108,12 @@ class Orders:
 
     def __len__(self) -> int:
         return len(self.side)
+
+    @property
+    def is_cancelled(self) -> npt.NDArray[np.bool_]:
+        """Orders with a cancel that does something: one from before the submit does nothing (rule 5)."""
+        is_sent = (self.submit_ns == ABSENT) | (self.cancel_ns >= self.submit_ns)
+        return np.asarray((self.cancel_ns != ABSENT) & is_sent, dtype=np.bool_)
 
     @property
     def end_words(self) -> list[str]:

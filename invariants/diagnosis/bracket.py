@@ -131,7 +131,7 @@ def _value(rules: Rules, name: str) -> str:
 def _actions(run: Run) -> Iterator[Action]:
     """Submits and cancels by time; at one instant submits first. Where no ttl is declared, a logged end is a cancel."""
     orders = run.orders
-    cancel_ns = orders.cancel_ns
+    cancel_ns = np.where(orders.is_cancelled, orders.cancel_ns, ABSENT)
     if not run.rules.declares("ttl_ns"):
         ended = np.isin(orders.end, (EndState.CANCELLED, EndState.EXPIRED)) & (orders.end_ns != ABSENT)
         cancel_ns = np.where((cancel_ns == ABSENT) & ended, orders.end_ns, cancel_ns)

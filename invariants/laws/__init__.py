@@ -54,7 +54,7 @@ LAWS: tuple[Law, ...] = (
     _law(
         tape.priority_is_respected,
         "no worse-placed own order is filled while a better one is passed over",
-        _CELLS.replace("priority?", "priority"),
+        _CELLS.replace("priority?", "priority") + " submit_ns",
     ),
     _law(tape.crossed_orders_fill, "an order that a trade crossed while it was live was filled by it", _CELLS),
     _law(

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from invariants.laws.crossings import lacks
 from invariants.laws.ruling import Ruling
+from invariants.laws.windows import lacks
 from invariants.verdict import Finding, Judgement, LawBroken, Modelled, Verdict
 from simcore.rules import Rules
 from simcore.run import Run
@@ -108,8 +108,8 @@ class Law:
         return f"undeclared: {', '.join(dials)}" if dials else ""
 
     def _unseen(self, run: Run) -> str:
-        if "window" in self.needs:
-            return lacks(run, "nominal") if lacks(run, "logged") else ""
+        if "window" in self.needs and lacks(run, "nominal") and lacks(run, "logged"):
+            return lacks(run, "nominal")
         unseen = [c for c in _COLUMNS if c in self.needs and run.provenance.get(c) in ("absent", "nominal")]
         return f"{', '.join(unseen)} is absent, or computed from the rules" if unseen and len(run.orders) else ""
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from invariants.laws.ruling import Mask, is_evidence, later, lengths, running_from_zero, starts, sum_within
+from invariants.laws.ruling import Mask, lengths, running_from_zero, starts
+from invariants.laws.windows import Window, lacks, logged, nominal
 from simcore.rules import Rules
-from simcore.run import ABSENT, EndState, Ints, Objects, Run
+from simcore.run import ABSENT, Ints, Objects, Run
 
 _CHUNK = 4_000_000
 """Pairs looked at in one go: bounds memory at a few hundred megabytes."""
@@ -143,27 +144,6 @@ _NO_CROSSINGS = Crossings(
 )  # fmt: skip
 
 
-Window = Literal["nominal", "logged"]
-"""When an order was live: as the rules compute it, or as the engine logged it."""
-
-NOMINAL = ("latency_ns", "cancel_latency_ns", "ttl_ns", "expiry_tie", "cancel_tie")
-
-
-def lacks(run: Run, window: Window) -> str:
-    """What the run does not say of this window; empty where it is known."""
-    if window == "nominal":
-        dials = [dial for dial in NOMINAL if not run.rules.declares(dial)]
-        if dials:
-            return f"undeclared: {', '.join(dials)}"
-    columns = ("submit_ns", "cancel_ns") if window == "nominal" else ("live_ns", "end_ns")
-    # a run made by hand says nothing of provenance: what it computed from, it was given
-    default = "native" if window == "nominal" else "absent"
-    unseen = [name for name in columns if not is_evidence(run, name, default)]
-    if window == "logged" and bool((run.orders.live_ns == ABSENT).all()):
-        unseen = unseen or ["live_ns"]
-    return f"{', '.join(unseen)} is absent, or computed from the rules" if unseen and len(run.orders) else ""
-
-
 def crossings(run: Run) -> Crossings:
     """Join the orders to the trades that crossed them in their nominal window; else in the logged one."""
     return crossings_in(run, "logged" if lacks(run, "nominal") and not lacks(run, "logged") else "nominal")
@@ -204,7 +184,8 @@ def crossings_in(run: Run, window: Window) -> Crossings:
         _per_cell(np.maximum, volumes, first),
     )
     ranked = _by_priority(run, cells.order, cells.trade, cells.key)
-    return _judged(run, _Cells._make(column[ranked] for column in cells), fill_key)
+    cells = _Cells._make(column[ranked] for column in cells)
+    return _judged(run, cells, fill_key, _others_filled(run, cells, fill_key) if window == "logged" else _NEVER)
 
 
 class _Cells(NamedTuple):
@@ -220,9 +201,18 @@ class _Cells(NamedTuple):
     largest: Ints
 
 
-def _judged(run: Run, cells: _Cells, fill_key: Ints) -> Crossings:
+def _others_filled(run: Run, cells: _Cells, fill_key: Ints) -> Mask:
+    """Cells in whose instant an order was filled that has none: at the very end of what its log says it lived."""
+    here = {*zip(cells.order.tolist(), cells.key.tolist(), strict=True)}
+    filled = zip(run.fills.order.tolist(), fill_key.tolist(), strict=True)
+    strange = np.array(sorted({key for order, key in filled if (order, key) not in here}), dtype=np.int64)
+    return np.isin(cells.key, strange)
+
+
+def _judged(run: Run, cells: _Cells, fill_key: Ints, others: Mask) -> Crossings:
     order, trade, key, alone, sure, through, volume, largest = cells
-    leaves, got = _leaves_and_got(run, order, key, fill_key)
+    own_key, pinned = _first_chance(run, order, trade, fill_key)
+    leaves, got = _leaves_and_got(run, order, key, own_key)
     rules = run.rules
     side = run.orders.side[order]
     start = starts(key)
@@ -254,7 +244,9 @@ def _judged(run: Run, cells: _Cells, fill_key: Ints) -> Crossings:
     allowed = _allows(hardest, side, tried_most, rules)
     blocked = ~_allows(easiest, side, tried_least, rules)
     short = sure & (got < due)
-    blurred = _blurred(run, order, trade)
+    blurred = _blurred(run, order, trade, pinned)
+    if len(others) and (rules.position_cap_lots is not None or rules.sizing == "shared"):
+        blurred = blurred | others  # what these took is in no cell
     ended = short & (got == 0) & blocked & ~blurred
     gone, perhaps = _gone(rules, order, ended, short & (~allowed | blurred), len(run.orders))
     rank = np.arange(len(key)) - start[group]
@@ -264,14 +256,34 @@ def _judged(run: Run, cells: _Cells, fill_key: Ints) -> Crossings:
     )  # fmt: skip
 
 
-def _blurred(run: Run, order: Ints, trade: Ints) -> Mask:
+def _first_chance(run: Run, order: Ints, trade: Ints, fill_key: Ints) -> tuple[Ints, Mask]:
+    """The keys of the fills: of one of which only an interval is known, that of its order's first cell in it.
+
+    And whether that is the only one: then that was the fill's, or none was.
+    """
+    fills = run.fills
+    wide = np.flatnonzero((fills.ns != fills.ns_to) & (fills.order >= 0))
+    if not len(wide):
+        return fill_key, np.zeros(len(fills), dtype=np.bool_)
+    times, place = np.unique(run.trades.ns[trade], return_inverse=True)
+    cell = np.sort(order * (len(times) + 1) + place)
+    mine = fills.order[wide] * (len(times) + 1)
+    first = np.searchsorted(cell, mine + np.searchsorted(times, fills.ns[wide], "left"))
+    count = np.searchsorted(cell, mine + np.searchsorted(times, fills.ns_to[wide], "right")) - first
+    some, own_key, pinned = count > 0, fill_key.copy(), np.zeros(len(fills), dtype=np.bool_)
+    own_key[wide[some]] = times[cell[first[some]] % (len(times) + 1)]
+    pinned[wide[count == 1]] = True
+    return own_key, pinned
+
+
+def _blurred(run: Run, order: Ints, trade: Ints, pinned: Mask) -> Mask:
     """Cells that a fill of known interval only may precede: its order's, or any where others matter."""
     fills = run.fills
     wide = fills.ns != fills.ns_to
     if not wide.any():
         return np.zeros(len(order), dtype=np.bool_)
     ns = run.trades.ns[trade]
-    own = wide & (fills.order >= 0)
+    own = wide & (fills.order >= 0) & ~pinned
     first_ns = np.full(len(run.orders), _FAR)
     np.minimum.at(first_ns, fills.order[own], fills.ns[own])
     blurred = ns >= first_ns[order]
@@ -329,7 +341,7 @@ def _positions(run: Run, key: Ints, fill_key: Ints) -> tuple[Ints | Objects, Int
 
 def _pairs(run: Run, window: Window) -> tuple[Ints, Ints, Mask]:
     """Every (order, trade) with the trade in the order's live window and across its limit."""
-    first, last = _nominal(run) if window == "nominal" else _logged(run)
+    first, last = nominal(run) if window == "nominal" else logged(run)
     found: list[tuple[Ints, Ints, Mask]] = []
     counts = np.maximum(last - first, 0)
     for chunk in _chunks(counts):
@@ -345,70 +357,6 @@ def _pairs(run: Run, window: Window) -> tuple[Ints, Ints, Mask]:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.bool_)
     order, trade, sure = (np.concatenate(part) for part in zip(*found, strict=True))
     return order, trade, sure
-
-
-def _logged(run: Run) -> tuple[Ints, Ints]:
-    """For each order the half-open range of trades strictly between its logged arrival and end."""
-    orders, ns = run.orders, run.trades.ns
-    first = np.searchsorted(ns, orders.live_ns, "right")
-    ended = (orders.end_ns != ABSENT) & (orders.end != EndState.FILLED)
-    last = np.where(ended, np.searchsorted(ns, orders.end_ns, "left"), len(ns))
-    last = np.minimum(last, _over(run))
-    return first, np.where(orders.live_ns == ABSENT, first, last)
-
-
-def _nominal(run: Run) -> tuple[Ints, Ints]:
-    """For each order the half-open range of trades inside its live window, up to its last fill."""
-    orders, rules, ns = run.orders, run.rules, run.trades.ns
-    submit_ns = np.where(orders.submit_ns == ABSENT, 0, orders.submit_ns)
-    # behind the submit, and at the arrival or behind it
-    first = _place(ns, submit_ns, rules.latency_ns, "left" if rules.latency_ns else "right")
-    last = np.full(len(orders), len(ns))
-    if rules.ttl_ns is not None:
-        last = _place(ns, submit_ns, rules.ttl_ns, "left" if rules.expiry_tie == "expire" else "right")
-    cancelled = np.flatnonzero(orders.cancel_ns != ABSENT)
-    flies = rules.cancel_tie == "cancel" and rules.cancel_latency_ns > 0
-    cancel_ns = np.maximum(orders.cancel_ns[cancelled], 0)
-    effect = _place(ns, cancel_ns, rules.cancel_latency_ns, "left" if flies else "right")
-    last[cancelled] = np.minimum(last[cancelled], effect)
-    # a refused order was never there, and where the rules know no expiry, the venue's own ends an order
-    over = orders.end == EndState.REJECTED
-    if rules.ttl_ns is None:
-        over = over | (orders.end == EndState.EXPIRED)
-    refused = np.flatnonzero(over & (orders.end_ns != ABSENT))
-    last[refused] = np.minimum(last[refused], np.searchsorted(ns, orders.end_ns[refused], "left"))
-    last = np.minimum(last, _over(run))
-    return first, np.where(orders.submit_ns == ABSENT, first, last)
-
-
-def _over(run: Run) -> Ints:
-    """For each order where the tape cannot fill it any more: it is complete, or the run is over."""
-    end_ns = run.end_ns if run.end_ns is not None else run.last_event_ns
-    if end_ns is None:
-        return _completed(run)
-    return np.minimum(_completed(run), np.searchsorted(run.trades.ns, end_ns, "right"))
-
-
-def _place(ns: Ints, base_ns: Ints, delay_ns: int, side: Literal["left", "right"]) -> Ints:
-    """Where ``base_ns + delay_ns`` stands among the times ``ns``; behind them all, beyond int64."""
-    at_ns, real = later(base_ns, delay_ns)
-    found = np.searchsorted(ns, at_ns, side)
-    return found if real.all() else np.where(real, found, len(ns))
-
-
-def _completed(run: Run) -> Ints:
-    """For each order the end of the instant in which its fills add up to its size."""
-    fills = run.fills
-    end = np.full(len(run.orders), len(run.trades))
-    rows = np.flatnonzero(fills.order >= 0)
-    if not len(rows):
-        return end
-    rows = rows[np.lexsort((fills.ns[rows], fills.order[rows]))]
-    order = fills.order[rows]
-    done = np.flatnonzero(sum_within(starts(order), fills.size_lots[rows]) >= run.orders.size_lots[order])
-    last = np.searchsorted(run.trades.ns, fills.ns_to[rows[done]], "right")
-    np.minimum.at(end, order[done], last)
-    return end
 
 
 def _keys(run: Run) -> tuple[Ints, Ints, Mask]:

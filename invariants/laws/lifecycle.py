@@ -87,14 +87,15 @@ def no_fill_after_cancel(run: Run) -> Ruling:
     """Why: an order that goes on filling after its cancel is a risk that the strategy had put away.
 
     Fails: a fill after ``cancel_ns + cancel_latency_ns``; at that instant too where ``cancel_tie`` is cancel.
-    Passes: a fill before it; at that instant where ``cancel_tie`` is fill, or the cancel has no latency.
+    Passes: a fill before it; at that instant where ``cancel_tie`` is fill, or the cancel has no latency; any fill
+    after a cancel from before the submit, which does nothing.
     By model: a cancel that was ``pending``: the engine logged the end of the order no earlier than the fill.
     Unknown: no order has a cancel, or its effect lies inside the fill's interval.
     Source: BYTEX-TRADE/bytex#60 (cancel in flight lost), nkaz001/hftbacktest f6d0bc7.
     """
     orders, fills, rules = run.orders, run.fills, run.rules
     effect_ns, real = later(np.maximum(orders.cancel_ns, 0), rules.cancel_latency_ns)
-    asked = orders.cancel_ns != ABSENT
+    asked = orders.is_cancelled
     cancelled = asked & real
     inclusive = rules.cancel_tie == "cancel" and rules.cancel_latency_ns > 0
     rows = fills_of_orders(run)

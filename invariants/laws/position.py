@@ -19,56 +19,94 @@ def position_stays_within_cap(run: Run) -> Ruling:
 
     Fails: after a fill the position is beyond the cap, and not nearer zero on the same side.
     Passes: exactly at the cap; or on the way back from a position that was beyond it. Fills of one instant
-    may be listed in any order: one in which none of them breaks the cap is enough.
-    Unknown: no fills, or the cap undeclared.
+    happen in the order of their trades where they name them (``trade_seq``); where not, they may be listed in any
+    order: one in which none of them breaks the cap is enough.
+    Unknown: no fills, or the cap undeclared; or only an order of fills of overlapping intervals breaks it.
     Source: scrtlabs/catalyst#243, Lumiwealth/lumibot#439, nautechsystems/nautilus_trader RELEASES 1.191.0.
     """
     cap_lots = run.rules.position_cap_lots
     assert cap_lots is not None, "the catalogue asks for a cap"
-    signed = run.fills.side * run.fills.size_lots
+    rows = _as_traded(run)
+    signed = (run.fills.side * run.fills.size_lots)[rows]
     after = run.rules.initial_position_lots + running_sum(signed)
     before = after - signed
     within = np.abs(after) <= cap_lots
     nearer = (np.abs(after) < np.abs(before)) & (np.sign(after) == np.sign(before))
     broken = ~(within | nearer).astype(np.bool_)
-    for first, last in _instants(run, np.flatnonzero(broken)):
-        if _some_order_keeps(run, first, last, int(before[first]), cap_lots):
-            broken[first:last] = False
+    undecided = np.zeros(len(rows), dtype=np.bool_)
+    for first, last in _together(run, np.flatnonzero(broken)):
+        kept = _some_order_keeps(run, rows[first:last], int(before[first]), cap_lots)
+        if kept is not False:
+            is_wide = bool((run.fills.ns[rows[first:last]] != run.fills.ns_to[rows[first:last]]).any())
+            if kept or is_wide:
+                undecided[first:last] = broken[first:last] & is_wide
+                broken[first:last] = False
 
-    def tell(row: int) -> Claim:
+    def tell(at: int) -> Claim:
         story = (
-            f"Let the position be {before[row]} lots and the cap {cap_lots}. {then_fill(run, row)} Yet that "
-            f"makes {after[row]} lots."
+            f"Let the position be {before[at]} lots and the cap {cap_lots}. {then_fill(run, int(rows[at]))} Yet that "
+            f"makes {after[at]} lots."
         )
-        return Claim("position_lots", int(after[row]), f"within {cap_lots}", f"before it {before[row]}", story)
+        return Claim("position_lots", int(after[at]), f"within {cap_lots}", f"before it {before[at]}", story)
 
-    return rule_on("fills", np.arange(len(run.fills)), broken, tell)
+    place = np.argsort(rows)
+    return rule_on(
+        "fills",
+        np.arange(len(rows)),
+        broken[place],
+        lambda row: tell(int(place[row])),
+        undecided=undecided[place],
+        reason="the intervals of fills overlap, and their order decides",
+    )
 
 
-def _instants(run: Run, rows: Ints) -> Iterator[tuple[int, int]]:
-    """The instants of exactly known time that these fills belong to: where each begins in the list, and ends."""
+def _as_traded(run: Run) -> Ints:
+    """The fills as they are listed, but those of one instant that all name their trades in the order of these."""
+    fills = run.fills
+    exact = fills.ns == fills.ns_to
+    begins = np.ones(len(fills), dtype=np.bool_)
+    begins[1:] = (fills.ns[1:] != fills.ns[:-1]) | ~exact[1:] | ~exact[:-1]
+    instant = np.cumsum(begins)
+    named = np.ones(len(fills) + 1, dtype=np.bool_)
+    named[instant[fills.trade_seq == ABSENT]] = False
+    return np.lexsort((np.where(named[instant], fills.trade_seq, 0), instant))
+
+
+def _together(run: Run, rows: Ints) -> Iterator[tuple[int, int]]:
+    """The stretches of the list in which these fills may have happened in another order: begin and end of each."""
     fills, end = run.fills, 0
     for row in rows.tolist():
-        if row < end or fills.ns[row] != fills.ns_to[row]:
+        if row < end:
             continue
         first, end = row, row + 1
-        while first and fills.ns[first - 1] == fills.ns_to[first - 1] == fills.ns[row]:
-            first -= 1
-        while end < len(fills) and fills.ns[end] == fills.ns_to[end] == fills.ns[row]:
-            end += 1
+        begin_ns, end_ns = fills.ns[row], fills.ns_to[row]
+        while True:
+            if end < len(fills) and fills.ns[end] <= end_ns and fills.ns_to[end] >= begin_ns:
+                at, end = end, end + 1
+            elif first and fills.ns_to[first - 1] >= begin_ns and fills.ns[first - 1] <= end_ns:
+                at = first = first - 1
+            else:
+                break
+            begin_ns, end_ns = min(begin_ns, fills.ns[at]), max(end_ns, fills.ns_to[at])
         yield first, end
 
 
-def _some_order_keeps(run: Run, first: int, last: int, before_lots: int, cap_lots: int) -> bool:
-    """Whether the fills from ``first`` to before ``last`` can have happened in an order that keeps the cap.
+def _some_order_keeps(run: Run, rows: Ints, before_lots: int, cap_lots: int) -> bool | None:
+    """Whether these fills can have happened in an order that keeps the cap; None where they are too many to try.
 
-    Where the fills name their trades, the tape says which came first.
+    An interval that is over comes before one that begins, and where fills name their trades the tape tells.
     """
-    signed = (run.fills.side[first:last] * run.fills.size_lots[first:last]).tolist()
-    if last - first > _MOST_AT_ONCE or min(signed) > 0 or max(signed) < 0:
+    signed = (run.fills.side[rows] * run.fills.size_lots[rows]).tolist()
+    if min(signed) > 0 or max(signed) < 0:
         return False  # fills of one side come to the same end in any order
-    seq = run.fills.trade_seq[first:last].tolist()
-    is_known = ABSENT not in seq
+    if len(rows) > _MOST_AT_ONCE:
+        return None
+    begin, end, seq = (column[rows].tolist() for column in (run.fills.ns, run.fills.ns_to, run.fills.trade_seq))
+    count = range(len(signed))
+    earlier = [
+        sum(1 << i for i in count if end[i] < begin[k] or (seq[k] != ABSENT and ABSENT < seq[i] < seq[k]))
+        for k in count
+    ]
     reached = {0}
     for _ in signed:
         reached = {
@@ -76,7 +114,7 @@ def _some_order_keeps(run: Run, first: int, last: int, before_lots: int, cap_lot
             for done in reached
             for k, lots in enumerate(signed)
             if not done >> k & 1
-            and not (is_known and any(seq[i] < seq[k] and not done >> i & 1 for i in range(len(seq))))
+            and earlier[k] & done == earlier[k]
             and _is_allowed(before_lots + sum(x for i, x in enumerate(signed) if done >> i & 1), lots, cap_lots)
         }
     return bool(reached)

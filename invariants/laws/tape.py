@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -140,12 +140,10 @@ def trade_fills_an_order_once(run: Run) -> Ruling:
     rows = np.flatnonzero(found.caused | found.perhaps)
     fills = run.fills
     trades = np.bincount(found.fill, minlength=len(fills))
-    sure_trades = np.bincount(found.fill[found.sure], minlength=len(fills))
-    key = np.column_stack((fills.order, fills.trade_seq, fills.ns, fills.ns_to))[rows]
-    nth = _nth_of_its_kind(key)
-    named = fills.trade_seq[rows] != ABSENT
-    broken = nth >= np.where(named, 1, trades[rows])
-    undecided = ~broken & (nth >= np.where(named, 1, sure_trades[rows]))
+    beyond = set(_beyond_their_trades(run, rows, sure_only=False))
+    broken = np.isin(rows, np.array(sorted(beyond), dtype=np.int64))
+    clouded = np.array(sorted(_beyond_their_trades(run, rows, sure_only=True)), dtype=np.int64)
+    undecided = ~broken & np.isin(rows, clouded)
 
     def tell(row: int) -> Claim:
         i = int(fills.order[row])
@@ -165,16 +163,52 @@ def trade_fills_an_order_once(run: Run) -> Ruling:
     return rule_on("fills", rows, broken, tell, undecided=undecided, reason=_UNKNOWN_SIDE, kinds=kinds)
 
 
-def _nth_of_its_kind(key: Ints) -> Ints:
-    """For each row how many equal rows stand before it."""
-    if not len(key):
-        return np.empty(0, np.int64)
-    by_key = np.lexsort(tuple(key.T))
-    ordered = key[by_key]
-    start = starts(*ordered.T)
-    nth = np.empty(len(key), np.int64)
-    nth[by_key] = np.arange(len(key)) - np.repeat(start, lengths(start, len(key)))
-    return nth
+def _beyond_their_trades(run: Run, rows: Ints, *, sure_only: bool) -> Iterator[int]:
+    """The fills for which no trade is left that their order has not spent on those listed before them."""
+    if not len(rows):
+        return
+    found, fills = causes(run), run.fills
+    moment = _moments(fills.ns[rows], fills.ns_to[rows])
+    by_group = np.lexsort((rows, moment, fills.order[rows]))
+    start = starts(fills.order[rows][by_group], moment[by_group])
+    lone = np.bincount(found.fill[found.sure], minlength=len(fills))[rows[by_group]] > 0 if sure_only else True
+    needed = (lengths(start, len(rows)) > 1) | ~np.logical_and.reduceat(np.broadcast_to(lone, len(rows)), start)
+    ends = np.append(start[1:], len(rows))
+    for g in np.flatnonzero(needed).tolist():
+        options = {}
+        for k in rows[by_group[start[g] : ends[g]]].tolist():
+            first, last = np.searchsorted(found.fill, (k, k + 1))
+            mine = found.trade[first:last]
+            options[k] = (mine[found.sure[first:last]] if sure_only else mine).tolist()
+        yield from _without_trade(options)
+
+
+def _without_trade(options: Mapping[int, Sequence[int]]) -> Iterator[int]:
+    """The fills that get none of their trades, if each trade serves one fill and the first listed are served first.
+
+    A fill that is served stays so, but may move to another of its trades (augmenting paths, Berge 1957).
+    """
+    served: dict[int, int] = {}  # trade -> fill
+    spent: set[int] = set()
+    for fill in options:
+        came: dict[int, tuple[int, int | None]] = {}  # trade -> the fill that would move to it, and from where
+        queue: list[tuple[int, int | None]] = [(fill, None)]
+        free: int | None = None
+        for mover, held in queue:
+            for trade in options[mover]:
+                if trade not in came and trade not in spent:
+                    came[trade] = mover, held
+                    if trade not in served:
+                        free = trade
+                        break
+                    queue.append((served[trade], trade))
+            if free is not None:
+                break
+        if free is None:
+            spent.update(came)  # nothing that can be reached from these is free, now or later
+            yield fill
+        while free is not None:
+            served[free], free = came[free]
 
 
 def trade_volume_is_not_oversold(run: Run) -> Ruling:
@@ -274,13 +308,15 @@ def _oversold(run: Run, group: Ints, *, sure_only: bool) -> Iterator[tuple[int, 
         mine = found.trade[first:last]
         options[k] = frozenset((mine[found.sure[first:last]] if sure_only else mine).tolist())
     unions = {a | b for a in options.values() for b in options.values()}
+    gone: set[int] = set()  # without them the others may be just: who shares no trade with them is no party to it
     for union in sorted(unions, key=lambda u: (len(u), sorted(u))):
-        inside = [k for k, trades in options.items() if trades <= union]
+        inside = [k for k, trades in options.items() if trades <= union and k not in gone]
         volume = sum(int(run.trades.size_lots[j]) for j in union)
         got = 0
         for k in sorted(inside):
             got += int(run.fills.size_lots[k])
             if got > volume:
+                gone.add(k)
                 yield k, got, volume
         # with partial fills one fill is caused by one trade, so it is no larger than the largest
     for k, trades in options.items():
@@ -399,7 +435,7 @@ def _missed_kinds(run: Run, cells: Crossings) -> Objects:
         len(cells),
         at_limit=~cells.through,
         at_arrival=(ns == arrival_ns) | (ns == orders.live_ns[order]),
-        at_cancel=(orders.cancel_ns[order] != ABSENT)
+        at_cancel=orders.is_cancelled[order]
         & (ns == effect_ns)
         & np.isin(orders.end[order], (EndState.CANCELLED, EndState.UNKNOWN)),
         not_live=~logged_live(run, cells),

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from invariants.laws.crossings import lacks
 from invariants.laws.ruling import NEVER, Mask, later
+from invariants.laws.windows import lacks
 from invariants.splitting.cutting import Cut, Seams
 from simcore.run import ABSENT, EndState, Fills, Ints, Orders, Positions, Run, Tops, Trades, first_rows
 
@@ -308,7 +308,7 @@ def spans_of(run: Run) -> tuple[Ints, Ints]:
     if not lacks(run, "nominal"):
         sent = orders.submit_ns != ABSENT
         effect = later(np.maximum(orders.cancel_ns, 0), rules.cancel_latency_ns)[0]
-        reach = np.where(orders.cancel_ns == ABSENT, NEVER, effect)
+        reach = np.where(orders.is_cancelled, effect, NEVER)
         if rules.ttl_ns is not None:
             reach = np.minimum(reach, later(orders.submit_ns, rules.ttl_ns)[0])
         first_ns, last_ns = np.where(sent, orders.submit_ns, first_ns), np.where(sent, reach, last_ns)

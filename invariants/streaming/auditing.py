@@ -16,7 +16,7 @@ import pyarrow as pa
 from invariants.auditing import Report, check_names
 from invariants.laws import laws_of
 from invariants.laws.catalogue import MAX_FINDINGS, Law
-from invariants.laws.crossings import Window, lacks
+from invariants.laws.windows import Window, lacks
 from invariants.missed import DIALS
 from invariants.readers.bundle_head import checked_head, declared_of, instrument_of, rules_of
 from invariants.readers.sources import told_as

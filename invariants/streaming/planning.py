@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from invariants.laws.crossings import Window
+from invariants.laws.windows import Window
 from invariants.readers.same_clock import is_near
 from invariants.splitting.carrying import joined, taken
 from invariants.splitting.cutting import Cut, Seams, start_of

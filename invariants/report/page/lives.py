@@ -45,7 +45,7 @@ def _ends(run: Run, sent: Ints) -> Iterator[tuple[str, Ints, Mask]]:
     """What may have ended an order: its word, when, and of which orders that is known."""
     orders, rules = run.orders, run.rules
     delay_ns = rules.cancel_latency_ns if rules.declares("cancel_latency_ns") else 0
-    yield "cancel takes effect", later(np.maximum(orders.cancel_ns, 0), delay_ns)[0], orders.cancel_ns != ABSENT
+    yield "cancel takes effect", later(np.maximum(orders.cancel_ns, 0), delay_ns)[0], orders.is_cancelled
     if rules.declares("ttl_ns") and rules.ttl_ns is not None:
         yield "expires", later(np.maximum(sent, 0), rules.ttl_ns)[0], sent != ABSENT
     yield "filled", *_full(run)

@@ -46,8 +46,7 @@ def _missed(run: Run, window: Window) -> Missed:
     if reason or undeclared:
         return Missed(window, reason=reason or f"undeclared: {', '.join(undeclared)}")
     cells = crossings_in(run, window)
-    free = ~cells.blocked & ~cells.gone & ~cells.blurred
-    missed = cells.sure & (cells.leaves_lots > 0) & (cells.got_lots == 0) & free
+    missed = cells.passed_over
     through = np.unique(cells.order[missed & cells.through])
     at = np.setdiff1d(cells.order[missed], through)
     return Missed(window, len(at), len(through), int(missed.sum()))

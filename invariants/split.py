@@ -133,8 +133,7 @@ def _justified(run: Run) -> tuple[int, ...]:
 def _missed(part: Part, window: Window) -> MissedRows:
     cells = crossings_in(part.run, window)
     own = part.run.trades.ns[cells.trade] >= part.own_ns
-    free = ~cells.blocked & ~cells.gone & ~cells.blurred
-    missed = own & cells.sure & (cells.leaves_lots > 0) & (cells.got_lots == 0) & free
+    missed = own & cells.passed_over
     orders, through = (np.unique(part.orders[cells.order[mask]]) for mask in (missed, missed & cells.through))
     return MissedRows(window, orders, through, int(missed.sum()))
 

@@ -195,8 +195,8 @@ class Run:
     (``invariants.laws.totals`` names them), ``claims`` the figures that were published with the
     precision of their print (``invariants.laws.claims``). ``files`` maps a table to the file it came from,
     ``parts`` one that came in several files to these,
-    ``read`` to the rows read, ``inputs`` a file to its SHA-256. ``end_counts`` stands for the ends of
-    orders that are not at hand.
+    ``read`` to the rows read, ``inputs`` a file to its SHA-256. ``end_counts`` and ``cancel_count`` stand for
+    the ends and the cancels of orders that are not at hand.
     """
 
     trades: Trades
@@ -222,11 +222,17 @@ class Run:
     engine_version: str = ""
     claims: Mapping[str, Stated] = field(default_factory=dict)
     end_counts: Mapping[str, int] | None = None
+    cancel_count: int | None = None
 
     @property
     def ends(self) -> Mapping[str, int]:
         """How many orders ended how, "" where the end is unknown."""
         return counted(self.orders.end) if self.end_counts is None else self.end_counts
+
+    @property
+    def cancels(self) -> int:
+        """How many orders have a request to cancel."""
+        return int((self.orders.cancel_ns != ABSENT).sum()) if self.cancel_count is None else self.cancel_count
 
     def place_of(self, table: str, row: int) -> tuple[str, int]:
         """The file of a row of a table, and the row in that file."""

@@ -131,6 +131,12 @@ class Crossings:
         return self.short & (self.allowed | clipped) & clear
 
     @property
+    def passed_over(self) -> Mask:
+        """Cells in which an order that was due something surely got nothing."""
+        free = ~self.blocked & ~self.gone & ~self.blurred
+        return np.asarray(self.sure & (self.due_lots > 0) & (self.got_lots == 0) & free)
+
+    @property
     def undecided(self) -> Mask:
         """Cells in which it cannot be decided whether the order should have been filled."""
         maybe = ~self.sure & (self.got_lots < self.leaves_lots) & (self.got_lots == 0)

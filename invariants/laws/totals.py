@@ -12,7 +12,7 @@ import numpy as np
 from invariants.laws.claims import Judged, claims_rulings, ruling_of
 from invariants.laws.identity import Figure as Printed
 from invariants.laws.identity import Identity
-from invariants.laws.ruling import Claim, Ruling, nothing, silent, total
+from invariants.laws.ruling import Claim, Ruling, is_evidence, nothing, silent, total
 from simcore.run import Run
 from simcore.stated import Stated, role_of
 from simcore.units import EXACT
@@ -111,6 +111,7 @@ def totals_reconcile(run: Run) -> Iterator[Ruling]:
     Source: FLOX-Foundation/flox#476 (totals right, per trade wrong), freqtrade's gross headline profit.
     """
     known = [name for name in _FROM_ROWS if name in run.reported]
+    at_least = [name for name in _AT_LEAST if name in run.reported]
     related = list(_between(run))
     spoken_of = {name for names, _ in related for name in names}
     for name in known:
@@ -119,11 +120,23 @@ def totals_reconcile(run: Run) -> Iterator[Ruling]:
             yield Figure(name, run.reported[name]).against(exact, "counted from the rows")
         elif name not in spoken_of:
             yield nothing("reported", undecided=1, reason=f"no rows to count for {name}")
+    for name in at_least:
+        yield from _held_to_rows(run, name, is_spoken_of=name in spoken_of)
     for _, ruling in related:
         yield ruling
     yield from claims_rulings(run.claims)
-    if not known and not related and not run.claims:
+    if not known and not at_least and not related and not run.claims:
         yield nothing("reported", not_applicable="no total was reported")
+
+
+def _held_to_rows(run: Run, name: str, *, is_spoken_of: bool) -> Iterator[Ruling]:
+    """A count of requests to cancel, or one with them in it; of orders the rows have the first of each alone."""
+    least, figure = _AT_LEAST[name](run), Figure(name, run.reported[name])
+    if least is not None and (figure.value <= least or _CANCELS in run.read):
+        yield figure.against(least, "counted from the rows")
+    elif not is_spoken_of:
+        why = "no rows to count for" if least is None else "a second cancel of an order stands in no row, so open is"
+        yield nothing("reported", undecided=1, reason=f"{why} {name}")
 
 
 def _between(run: Run) -> Iterator[tuple[tuple[str, ...], Ruling]]:
@@ -211,6 +224,24 @@ def _initial_position(run: Run) -> Decimal | None:
     declared = run.rules.declares("initial_position_lots")
     return run.instrument.size(run.rules.initial_position_lots) if declared else None
 
+
+_CANCELS = "cancels"
+"""What a reader counts that sees each request to cancel."""
+
+
+def _cancels(run: Run) -> int | None:
+    known = run.cancels if _submits(run) is not None and is_evidence(run, "cancel_ns") else None
+    return run.read.get(_CANCELS, known)
+
+
+def _markers(run: Run) -> int | None:
+    submits, cancels, fills = _submits(run), _cancels(run), _fills(run)
+    if submits is None or cancels is None or fills is None:
+        return None
+    return run.read.get("orders", submits) + cancels + fills
+
+
+_AT_LEAST: dict[str, Callable[[Run], int | None]] = {"cancels": _cancels, "markers": _markers}
 
 _FROM_ROWS: dict[str, Callable[[Run], Decimal | int | None]] = {
     "fills": _fills,

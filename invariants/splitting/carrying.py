@@ -288,7 +288,14 @@ class Carrier:
         whole = self.whole
         yield Part("rejected", replace(self._bare, rejected=whole.rejected, read=whole.read))
         tape = _counted(whole.trades)
-        sums = replace(whole, trades=tape, tops=self._bare.tops, orders=_counted(whole.orders), rejected=())
+        sums = replace(
+            whole,
+            trades=tape,
+            tops=self._bare.tops,
+            orders=_counted(whole.orders),
+            rejected=(),
+            cancel_count=whole.cancels,
+        )
         yield Part("sums", sums)
         paid = sums
         if whole.rules.declares("fee_rate"):

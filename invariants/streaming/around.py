@@ -31,7 +31,9 @@ def around(plan: Plan, run: Run, judgements: Iterable[Judgement]) -> Run:
     tables = {_FIELD[table]: _near(plan, file, begins, ends) for table, file in plan.files.items()}
     near = replace(run, **{name: table for name, table in tables.items() if table is not None})
     order = places_of(near.orders.row - 1, plan.run.fills.order)
-    return replace(near, fills=replace(run.fills, order=order), end_counts=run.end_counts)
+    return replace(
+        near, fills=replace(run.fills, order=order), end_counts=run.end_counts, cancel_count=run.cancel_count
+    )
 
 
 def without_rows(run: Run) -> Run:

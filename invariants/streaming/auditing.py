@@ -257,7 +257,7 @@ def _counting(plan: Plan) -> Run:
     absent = np.full(1, ABSENT)
     columns = (zero, zero + 1, zero + 1, zero + 1, zero, live, absent, absent, zero.astype(np.int8), zero)
     our_orders = Orders(*(np.broadcast_to(column, orders) for column in columns))
-    return replace(run, trades=tape, orders=our_orders, end_counts=dict(plan.ends))
+    return replace(run, trades=tape, orders=our_orders, end_counts=dict(plan.ends), cancel_count=plan.cancels)
 
 
 def _brief(plan: Plan, windows: tuple[tuple[Window, str], ...], max_findings: int) -> Brief:

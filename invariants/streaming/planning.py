@@ -105,6 +105,7 @@ class Plan:
     event_ns: int = ABSENT
     logs_live: bool = False
     ends: Counter[str] = field(default_factory=Counter)
+    cancels: int = 0
     spans: dict[str, list[tuple[int, int, int]]] = field(default_factory=dict)
 
     def name(self, found: Sequence[Names], table: str, ids: Ids) -> None:
@@ -184,6 +185,7 @@ class Plan:
         self.logs_live = live >= 0
         for times in found:
             self.ends.update(times.ends)
+            self.cancels += times.cancels
         self.clues = np.unique([row for row in (ended, live) if row >= 0]).astype(np.int64)
 
     def check_clock(self) -> None:

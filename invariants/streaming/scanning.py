@@ -123,7 +123,8 @@ class Times:
     ``fill`` are places of fills: on a tape of those that name a trade of theirs here, of which ``trade`` is the row;
     of those whose orders are here, sent at ``submit_ns``. ``event_ns``: the last instant of which the rows speak.
     Rows that say what a run knows, -1 where there is none: ``ended`` (an order with an end), ``live`` (logged as
-    live), ``unsided`` (a trade of unknown side). ``ends`` says how many orders ended how.
+    live), ``unsided`` (a trade of unknown side). ``ends`` says how many orders ended how,
+    ``cancels`` how many have a cancel.
     """
 
     begin: int
@@ -143,6 +144,7 @@ class Times:
     unsided: int = -1
     submit_ns: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     ends: Mapping[str, int] = field(default_factory=dict)
+    cancels: int = 0
 
 
 def times_in(
@@ -238,6 +240,7 @@ def _orders_times(sheet: Sheet, first: int, kept: Ints, run: Run, fill_rows: Int
         fill=fill_rows[here],
         submit_ns=submit_ns[place],
         ends=counted(orders.end),
+        cancels=int((orders.cancel_ns != ABSENT).sum()),
     )  # fmt: skip
 
 

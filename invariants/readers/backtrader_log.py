@@ -186,8 +186,9 @@ def _row(ref: int, order: _Order, feed: Feed) -> tuple[Any, ...]:
         gone_ns = feed.first(order.ended_ns) - 1 if order.at_once and feed.bar_ns else end_ns
         cancels += [gone_ns] if order.end == "cancelled" else []
     sent_ns = feed.decided(order.created_ns)
-    magnitude = signed(size)[1]
-    return (ref, side, price, magnitude, sent_ns, min(cancels, default=None), end_ns, order.end or "open", order.row)
+    # each is known to an interval, of which the cancel's begins and the submit's ends; the submit came first
+    cancel_ns = max(min(cancels), sent_ns) if cancels else None
+    return (ref, side, price, signed(size)[1], sent_ns, cancel_ns, end_ns, order.end or "open", order.row)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +35,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are f
 
 ONE_FILL = Scenario([Trade(3, 100, 5)], [Submit(0, "a", Side.BUY, 100, 2)], Rules(latency_ns=2))
 LIMITS = Limits(seconds=3.0, memory_bytes=256 << 20, processes=64)
+SOON = replace(LIMITS, seconds=1.0)
+"""For those that are found by nothing but the time that they take."""
+
 SLACK_SECONDS = 10.0
 """On a busy machine: starting an interpreter, and killing hundreds of processes."""
 
@@ -47,19 +50,21 @@ class Hostile:
     body: str
     failure: type[SimulatorFailed]
     says: str
+    limits: Limits = LIMITS
 
     def __str__(self) -> str:
         return self.name
 
 
 HOSTILE = [
-    Hostile("sleeps for ever", "time.sleep(1e6)", SimulatorHung, "no answer within 3 s"),
-    Hostile("computes for ever", "while True: pass", SimulatorHung, "no answer within 3 s"),
+    Hostile("sleeps for ever", "time.sleep(1e6)", SimulatorHung, "no answer within 1 s", SOON),
+    Hostile("computes for ever", "while True: pass", SimulatorHung, "no answer within 1 s", SOON),
     Hostile(
         "ignores every signal that can be ignored",
         "for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP): signal.signal(n, signal.SIG_IGN)\ntime.sleep(1e6)",
         SimulatorHung,
-        "no answer within 3 s",
+        "no answer within 1 s",
+        SOON,
     ),
     Hostile("allocates without end", "a = []\nwhile True: a.append(bytes(1 << 24))", SimulatorCrashed, "code 1"),
     Hostile(
@@ -91,10 +96,15 @@ HOSTILE = [
         "leaves a grandchild in a session of its own",
         "if not os.fork():\n    os.setsid()\n    if not os.fork(): time.sleep(1e6)\nos._exit(0)",
         SimulatorHung,  # the grandchild holds its pipes open
-        "no answer within 3 s",
+        "no answer within 1 s",
+        SOON,
     ),
     Hostile(
-        "floods standard error", "while True: os.write(2, b'\\x1b[2J' * 9999)", SimulatorHung, "no answer within 3 s"
+        "floods standard error",
+        "while True: os.write(2, b'\\x1b[2J' * 9999)",
+        SimulatorHung,
+        "no answer within 1 s",
+        SOON,
     ),
     Hostile("floods standard output", "while True: os.write(1, b'\\x1b[2J' * 9999)", ExtraOutput, "67108864 bytes"),
     Hostile("floods with lines", "while True: os.write(1, b'[]\\n' * 9999)", ExtraOutput, "it wrote "),
@@ -133,13 +143,16 @@ def test_it_is_a_finding_in_time_and_nothing_stays_behind(
     bad: Hostile, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
-    with closing(hostile(tmp_path, bad.body)) as simulator, pytest.raises(bad.failure, match=bad.says) as failed:
+    with (
+        closing(hostile(tmp_path, bad.body, bad.limits)) as simulator,
+        pytest.raises(bad.failure, match=bad.says) as failed,
+    ):
         simulator(ONE_FILL)
     assert failed.type is bad.failure
     seconds, left = time.monotonic() - began, left_behind(tmp_path)
     for name, figure in (("contained", 1), ("most_seconds", round(seconds)), ("left", len(left))):
         record_property(name, figure)
-    assert seconds < LIMITS.seconds + SLACK_SECONDS
+    assert seconds < bad.limits.seconds + SLACK_SECONDS
     assert left == []
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 * 1024
     assert len(failed.value.details) < 10_000

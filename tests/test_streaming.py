@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from benchmarks.long_run import write_long_run
+from click.testing import CliRunner, Result
 from clusters import worker_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,6 +34,7 @@ from test_containment import wait_for
 from test_split import QUIET, Split, splits
 
 from invariants.auditing import audit
+from invariants.cli import main
 from invariants.demo import tape
 from invariants.demo.maker import Maker, run_maker
 from invariants.drivers import offspring
@@ -136,8 +138,8 @@ def whole(days: Path) -> bytes:
     return report_bytes(report)
 
 
-def command(days: str | Path, *more: str) -> list[str]:
-    return [sys.executable, "-c", "from invariants.cli import main; main()", "audit", str(days), *more]
+def command(days: str | Path, *more: str, first: str = "") -> list[str]:
+    return [sys.executable, "-c", f"{first}\nfrom invariants.cli import main; main()", "audit", str(days), *more]
 
 
 @pytest.mark.parametrize(("workers", "piece_rows"), [(1, 10_000), (2, 77_777), (3, 20_000), (2, 10**7)])
@@ -518,7 +520,8 @@ def test_a_supervisor_ends_an_audit_and_nothing_is_left_of_it(days: Path, tmp_pa
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense", "http://127.0.0.1:1"])
 def test_a_cluster_that_is_not_there_is_named(days: Path, address: str) -> None:
     pytest.importorskip("distributed", reason="Dask is not installed: pip install 'fillproof[cluster]'")
-    said = subprocess.run(command(days, "--cluster", address), capture_output=True, text=True, check=False)
+    soon = "from invariants.streaming import pools; pools.SCHEDULER_SECONDS = 0.5"
+    said = subprocess.run(command(days, "--cluster", address, first=soon), capture_output=True, text=True, check=False)
     assert said.returncode == 2
     assert "command line: --cluster: got" in said.stderr
     assert said.stderr.count("\n") == 1
@@ -622,6 +625,8 @@ def test_a_server_that_fails_amid_the_rows_is_named(
     web: str, tmp_path: Path, days: Path, monkeypatch: pytest.MonkeyPatch, workers: str
 ) -> None:
     """Its client library raises what it likes, some of which does not even pickle."""
+    from fsspec.implementations.http import HTTPFileSystem
+
     (tmp_path / "web" / "run").symlink_to(days)
     whole_file = SimpleHTTPRequestHandler.do_GET
     asked: list[str] = []
@@ -648,16 +653,22 @@ def test_a_server_that_fails_amid_the_rows_is_named(
 
     monkeypatch.setattr(SimpleHTTPRequestHandler, "do_GET", part)
     monkeypatch.setattr(SimpleHTTPRequestHandler, "end_headers", takes_parts)
-    asks = command(f"http://{web}/run", "--workers", workers)
-    assert subprocess.run(asks, capture_output=True, check=False).returncode == 1
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *_: None)  # it shares stderr with the command
+
+    def asks() -> Result:
+        asked.clear()
+        files.forget()  # as in a process of its own, but for what that takes to begin
+        HTTPFileSystem.clear_instance_cache()
+        return CliRunner().invoke(main, ["audit", f"http://{web}/run", "--workers", workers])
+
+    assert asks().exit_code == 1
     count, codes = asked.count("/run/orders.parquet"), []
     for allowed[0] in range(1, count):
-        asked.clear()
-        said = subprocess.run(asks, capture_output=True, text=True, check=False)
-        codes.append(said.returncode)
+        said = asks()
+        codes.append(said.exit_code)
         # who has which group, and so how often is asked, is another thing each time
-        assert (said.returncode, said.stderr.count("\n")) in ((1, 0), (2, 1)), said.stderr
-        assert said.returncode == 1 or "/run/orders.parquet: file: got" in said.stderr
+        assert (said.exit_code, said.stderr.count("\n")) in ((1, 0), (2, 1)), said.stderr
+        assert said.exit_code == 1 or "/run/orders.parquet: file: got" in said.stderr
     assert codes[:2] == [2, 2]
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -231,12 +231,13 @@ def test_nothing_reaches_the_terminal_of_the_suite(
     assert shown == b"SimulatorCrashed it exited with code 3\r\n"
 
 
-@pytest.mark.parametrize(("number", "said"), [(signal.SIGTERM, b"terminated\n"), (signal.SIGINT, b"interrupted\n")])
-def test_verify_ends_with_all_that_it_started(tmp_path: Path, number: signal.Signals, said: bytes) -> None:
-    """The process alone is told, as by a supervisor: pytest, its workers and the program end as well."""
-    asked, mark = tmp_path / "asked", offspring.new_mark()
-    program = tmp_path / "theirs.py"
-    program.write_text(f"import sys, time\nfor _ in sys.stdin: open({str(asked)!r}, 'w'), time.sleep(9)\n")
+ENDED = {signal.SIGTERM: b"terminated\n", signal.SIGINT: b"interrupted\n"}
+
+
+def verifying(folder: Path, mark: str) -> subprocess.Popen[bytes]:
+    """A suite in a folder of its own, whose simulator lets it wait."""
+    program = folder / "theirs.py"
+    program.write_text(f"import sys, time\nfor _ in sys.stdin: open({str(folder / 'asked')!r}, 'w'), time.sleep(9)\n")
     words = ["verify", f"cmd:{shlex.join([sys.executable, str(program)])}", "-n", "1"]
     # where the suite runs in the background of a shell, SIGINT is ignored, by its children too
     start = (
@@ -244,13 +245,33 @@ def test_verify_ends_with_all_that_it_started(tmp_path: Path, number: signal.Sig
         f"from invariants.cli import main; main({words!r})"
     )
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    env = {**os.environ, offspring.MARK: mark}
-    with subprocess.Popen([sys.executable, "-c", start], cwd=tmp_path, env=env, **pipes) as verifying:
-        try:
-            wait_for(asked.exists)
-            verifying.send_signal(number)
-            assert said in verifying.communicate(timeout=60)[1]
-        finally:
-            verifying.kill()
-    assert verifying.returncode == 128 + number
+    return subprocess.Popen(
+        [sys.executable, "-c", start], cwd=folder, env={**os.environ, offspring.MARK: mark}, **pipes
+    )
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[signal.Signals, tuple[bytes, int, str]]:
+    """For each signal: what a suite that got it said, how it left, and its mark. All at once: each takes its time."""
+    folders = {number: tmp_path_factory.mktemp(number.name) for number in ENDED}
+    marks = {number: offspring.new_mark() for number in ENDED}
+    with ExitStack() as stack:
+        running = {n: stack.enter_context(verifying(folders[n], marks[n])) for n in ENDED}
+        for process in running.values():
+            stack.callback(process.kill)
+        for number, process in running.items():
+            wait_for((folders[number] / "asked").exists)
+            process.send_signal(number)
+        said = {number: process.communicate(timeout=60)[1] for number, process in running.items()}
+    return {n: (said[n], process.returncode, marks[n]) for n, process in running.items()}
+
+
+@pytest.mark.parametrize("number", ENDED)
+def test_verify_ends_with_all_that_it_started(
+    ended: dict[signal.Signals, tuple[bytes, int, str]], number: signal.Signals
+) -> None:
+    """The process alone is told, as by a supervisor: pytest, its workers and the program end as well."""
+    said, code, mark = ended[number]
+    assert ENDED[number] in said
+    assert code == 128 + number
     wait_for(lambda: not offspring.living(mark))

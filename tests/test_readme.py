@@ -43,14 +43,21 @@ def python_blocks() -> list[str]:
     return [block for block in blocks("python") if block not in exported]
 
 
-@pytest.fixture
-def room(tmp_path: Path) -> Path:
-    """A folder with every file that the README names, and the program in C where there is a compiler."""
-    write_readme_files(tmp_path)
-    shutil.copytree(ROOT / "fixtures" / "cmd", tmp_path, dirs_exist_ok=True)
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program in C, and beside it what it was made of, where there is a compiler."""
+    folder = shutil.copytree(ROOT / "fixtures" / "cmd", tmp_path_factory.mktemp("compiled"), dirs_exist_ok=True)
     if COMPILER is not None:
         [words] = re.findall(r"`(cc -O2 [^`]+)`", TEXT)
-        subprocess.run([COMPILER, *shlex.split(words)[1:]], cwd=tmp_path, check=True)
+        subprocess.run([COMPILER, *shlex.split(words)[1:]], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def room(tmp_path: Path, compiled: Path) -> Path:
+    """A folder with every file that the README names."""
+    write_readme_files(tmp_path)
+    shutil.copytree(compiled, tmp_path, dirs_exist_ok=True)
     for name, body in NAMED.items():
         (tmp_path / name).write_text(body, encoding="utf-8")
     return tmp_path
@@ -169,12 +176,13 @@ def test_workflow_steps_run(room: Path) -> None:
     assert "tuesday" in (room / "step.md").read_text(encoding="utf-8")
 
 
-def test_gate_of_a_simulator_is_green_and_red(room: Path) -> None:
+@pytest.mark.parametrize("more", ["--examples 10", pytest.param("", marks=pytest.mark.soak)])
+def test_gate_of_a_simulator_is_green_and_red(room: Path, more: str) -> None:
     """The workflow's command passes; with a broken simulator it fails, and leaves the cases that are uploaded."""
     _, workflow = yaml_block("upload-artifact")
     *_, install, verify, upload = workflow["jobs"]["gate"]["steps"]
     assert install["run"].startswith("python -m pip install vendor/fillproof-")
-    assert fillproof(f"{verify['run']} -n 0", room).returncode == 0
+    assert fillproof(f"{verify['run']} -n 0 {more}", room).returncode == 0
     honest = (room / "adapter.py").read_text(encoding="utf-8")
     broken = honest.replace("now >= placed + self.latency", "True")
     assert broken != honest

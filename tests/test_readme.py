@@ -149,7 +149,9 @@ def test_console_says_what_is_shown(block: str, room: Path) -> None:
     starts = [m.start() for m in re.finditer(r"^\$ ", block, re.MULTILINE)] + [len(block)]
     for begin, end in pairwise(starts):
         command, *shown = block[begin:end].rstrip("\n").split("\n")
-        said = fillproof(command.removeprefix("$ "), room)
+        # one with workers, as everybody has it; for the others these tests have enough of them
+        alone = " -n 0" if "verify" in command and "my_simulator" not in command else ""
+        said = fillproof(command.removeprefix("$ ") + alone, room)
         assert said.returncode in (0, 1), said.stderr
         rest = said.stdout.splitlines()
         for line in (line for line in shown if line != "..."):

@@ -550,7 +550,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]
         ):
             patched.setenv(name, value)
         patched.setattr(logging.getLogger("werkzeug"), "disabled", True)  # it shares standard error with the command
-        s3fs.S3FileSystem.clear_instance_cache()  # one that another test left knows another server
+        s3fs.S3FileSystem.clear_instance_cache()  # one that was left knows another server
         there = s3fs.S3FileSystem(skip_instance_cache=True)
         there.makedirs("firm", exist_ok=True)  # the server keeps its buckets while the process lives
         hour, rules = tape.day(seconds=3600), Rules.load("origin", instrument=tape.INSTRUMENT)
@@ -561,6 +561,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]
                 there.put(str(file), f"firm/runs/{name}/{file.name}")
         there.pipe("firm/runs/notes/read.me", b"nothing")
         yield "s3://firm/runs", small
+        s3fs.S3FileSystem.clear_instance_cache()
     server.stop()
 
 

@@ -375,3 +375,9 @@ def test_without_a_simulator_the_suite_says_what_it_needs(tmp_path: Path) -> Non
 def test_the_plugin_costs_other_peoples_runs_nothing() -> None:
     check = "import sys, invariants.conformance.plugin; print(*({'numpy', 'hypothesis', 'simcore'} & set(sys.modules)))"
     assert run("-c", check, cwd=ROOT).stdout.strip() == ""
+
+
+def test_a_simulator_in_a_process_of_its_own_does_without_hypothesis() -> None:
+    """Three of them are started for each verification."""
+    check = "import sys, invariants.drivers.serve; print('hypothesis' in sys.modules)"
+    assert run("-c", check, cwd=ROOT).stdout.strip() == "False"

@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """The kill table: fault, law, examples to the first failure over ten seeds, size of the smallest."""
+    """The kill table: fault, law, examples to the first failure for each seed, size of the smallest."""
     rows = [
         value
         for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
@@ -47,7 +47,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     ]
     if not rows:
         return
-    terminalreporter.section("kill table: examples to the first failure, 10 seeds")
+    terminalreporter.section("kill table: examples to the first failure, for each seed")
     for fault, law, examples, events in sorted(rows):
         listed = " ".join("-" if n is None else str(n) for n in examples)
         terminalreporter.write_line(f"{fault:44} {law:30} {events:>2} events   {listed}")

@@ -164,9 +164,12 @@ def _npz(plain: bytes) -> Iterator[Copy]:
     ((name, array),) = arrays.items()
 
     def written(how: str, kind: str, **left: np.ndarray) -> Copy:
-        out = io.BytesIO()
-        np.savez_compressed(out, **left)
-        return Copy(how, out.getvalue, kind, len(next(iter(left.values()))) if left else None)
+        def make() -> bytes:
+            out = io.BytesIO()
+            np.savez_compressed(out, **left)
+            return out.getvalue()
+
+        return Copy(how, make, kind, len(next(iter(left.values()))) if left else None)
 
     yield written("without its last row", LOSSY, **{name: array[:-1]})
     yield written("reversed", LOSSLESS, **{name: array[::-1]})
@@ -175,10 +178,14 @@ def _npz(plain: bytes) -> Iterator[Copy]:
     yield written("with no array", LOSSY)
     for field in array.dtype.names:
         yield written(f"without {field}", LOSSY, **{name: array[[f for f in array.dtype.names if f != field]]})
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as bomb:
-        bomb.writestr(f"{name}.npy", bytes(600 * 2**20))
-    yield Copy("a bomb", out.getvalue, LOSSY, None)
+
+    def bomb() -> bytes:
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr(f"{name}.npy", bytes(600 * 2**20))
+        return out.getvalue()
+
+    yield Copy("a bomb", bomb, LOSSY, None)
 
 
 def _zip(plain: bytes) -> Iterator[Copy]:
@@ -187,24 +194,30 @@ def _zip(plain: bytes) -> Iterator[Copy]:
     main = min((n for n in members if n.endswith(".json") and "config" not in n), key=len)
     page = json.loads(members[main])
 
-    def packed(how: str, kind: str, left: dict[str, bytes], rows: int | None = None) -> Copy:
-        out = io.BytesIO()
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
-            for name, data in left.items():
-                file.writestr(name, data)
-        return Copy(how, out.getvalue, kind, rows)
+    def packed(how: str, kind: str, left: Callable[[], dict[str, bytes]]) -> Copy:
+        def make() -> bytes:
+            out = io.BytesIO()
+            with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
+                for name, data in left().items():
+                    file.writestr(name, data)
+            return out.getvalue()
+
+        return Copy(how, make, kind, None)
 
     def edited(how: str, kind: str, change: Callable[[list[dict[str, object]]], object]) -> Copy:
-        fresh = json.loads(members[main])
-        ((_, strategy),) = fresh["strategy"].items()
-        change(strategy["trades"])
-        return packed(how, kind, {**members, main: json.dumps(fresh).encode()})
+        def left() -> dict[str, bytes]:
+            fresh = json.loads(members[main])
+            ((_, strategy),) = fresh["strategy"].items()
+            change(strategy["trades"])
+            return {**members, main: json.dumps(fresh).encode()}
 
-    yield packed("packed anew", LOSSLESS, members)
-    yield packed("with a path out", LOSSLESS, {"../../evil.json": b"{}", **members})
-    yield packed("without its result", LOSSY, {n: d for n, d in members.items() if n != main})
-    yield packed("with half of its result", LOSSY, {**members, main: members[main][:500]})
-    yield packed("with a result of blanks", LOSSY, {**members, main: b" " * (600 * 2**20)})
+        return packed(how, kind, left)
+
+    yield packed("packed anew", LOSSLESS, lambda: members)
+    yield packed("with a path out", LOSSLESS, lambda: {"../../evil.json": b"{}", **members})
+    yield packed("without its result", LOSSY, lambda: {n: d for n, d in members.items() if n != main})
+    yield packed("with half of its result", LOSSY, lambda: {**members, main: members[main][:500]})
+    yield packed("with a result of blanks", LOSSY, lambda: {**members, main: b" " * (600 * 2**20)})
     yield edited("without its last trade", LOSSY, lambda trades: trades.pop())
     yield edited("with a trade twice", REPEATED, lambda trades: trades.append(trades[0]))
     yield edited("reversed", LOSSLESS, lambda trades: trades.reverse())

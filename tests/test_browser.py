@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -69,6 +69,11 @@ class Opened:
         self.page.wait_for_function("n => document.documentElement.dataset.chosen === String(n - 1)", arg=number)
         self.page.wait_for_timeout(150)
 
+    def unfold_events(self) -> None:
+        """The table of the events of the timeline."""
+        if not self.run("document.getElementById('events-part').open"):
+            self.page.click("#events-title")
+
     def draw(self) -> list[str]:
         """Scroll to every plot, wait until it is drawn, and name them."""
         for plot in self.page.query_selector_all("[data-plot]"):
@@ -112,13 +117,14 @@ class Opened:
         return found
 
 
-@pytest.fixture
-def opened(browser: Any, tmp_path: Path) -> Iterator[Any]:
+Open = Callable[..., Opened]
+
+
+def opener(browser: Any, folder: Path, contexts: list[Any]) -> Open:
     """Opens a page from disk: ``opened(html, size=..., scheme=...)``."""
-    contexts = []
 
     def go(html: str, *, size: tuple[int, int] = WIDE, scheme: str = "light", **more: Any) -> Opened:
-        path = tmp_path / f"page-{len(contexts)}.html"
+        path = folder / f"page-{len(contexts)}.html"
         path.write_text(html, encoding="utf-8")
         viewport = {"width": size[0], "height": size[1]}
         context = browser.new_context(viewport=viewport, color_scheme=scheme, offline=True, **more)
@@ -134,7 +140,24 @@ def opened(browser: Any, tmp_path: Path) -> Iterator[Any]:
         shown.page.wait_for_function("() => document.documentElement.dataset.ready === 'yes'")
         return shown
 
-    yield go
+    return go
+
+
+@pytest.fixture
+def opened(browser: Any, tmp_path: Path) -> Iterator[Open]:
+    """Opens a page that is the test's own."""
+    contexts: list[Any] = []
+    yield opener(browser, tmp_path, contexts)
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def shared(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Open]:
+    """Opens a page once for all tests that look at it, whatever finding another one had chosen."""
+    contexts: list[Any] = []
+    kept = cache(opener(browser, tmp_path_factory.mktemp("shared"), contexts))
+    yield lambda html, *, size=WIDE, scheme="light": kept(html, size=size, scheme=scheme)
     for context in contexts:
         context.close()
 
@@ -150,6 +173,11 @@ def full_page() -> str:
 @cache
 def broken_page() -> str:
     return report_page(broken())
+
+
+@cache
+def crowded_page() -> str:
+    return report_page(crowded())
 
 
 def pixels(shown: Opened, plot: str) -> dict[str, int]:
@@ -178,8 +206,8 @@ def pixels(shown: Opened, plot: str) -> dict[str, int]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
-def test_every_plot_is_drawn_and_nothing_is_asked_of_anybody(opened: Any, size: tuple[int, int], scheme: str) -> None:
-    shown = opened(full_page(), size=size, scheme=scheme)
+def test_every_plot_is_drawn_and_nothing_is_asked_of_anybody(shared: Open, size: tuple[int, int], scheme: str) -> None:
+    shown = shared(full_page(), size=size, scheme=scheme)
     names = shown.draw()
     expected = {"timeline", "plot-justification", "plot-markouts", "plot-parts", "plot-pnl", "plot-bracket"}
     assert {*expected, "plot-sweep-1", "plot-sweep-1-result"} == set(names)
@@ -190,8 +218,8 @@ def test_every_plot_is_drawn_and_nothing_is_asked_of_anybody(opened: Any, size: 
     shown.is_quiet()
 
 
-def test_the_timeline_shows_fills_position_trades_and_orders(opened: Any) -> None:
-    shown = opened(broken_page())
+def test_the_timeline_shows_fills_position_trades_and_orders(shared: Open) -> None:
+    shown = shared(broken_page())
     shown.choose(60)
     drawn = pixels(shown, "timeline")
     for colour in (FILL, BOOK, BUY, NEUTRAL):
@@ -202,8 +230,8 @@ def test_the_timeline_shows_fills_position_trades_and_orders(opened: Any) -> Non
     shown.is_quiet()
 
 
-def test_another_finding_is_another_picture(opened: Any) -> None:
-    shown = opened(broken_page())
+def test_another_finding_is_another_picture(shared: Open) -> None:
+    shown = shared(broken_page())
     shown.choose(60)
     before = shown.page.query_selector("#timeline").screenshot()
     shown.choose(90)
@@ -214,7 +242,7 @@ def test_another_finding_is_another_picture(opened: Any) -> None:
 # exact
 
 
-def test_pointing_at_a_fill_a_trade_an_order_and_the_position_tells_its_state_to_the_nanosecond(opened: Any) -> None:
+def test_pointing_at_a_fill_a_trade_an_order_and_the_position_tells_its_state_to_the_nanosecond(opened: Open) -> None:
     run = quoted()
     report = audit(early(run))
     shown = opened(report_page(report))
@@ -247,7 +275,7 @@ def test_pointing_at_a_fill_a_trade_an_order_and_the_position_tells_its_state_to
     shown.is_quiet()
 
 
-def test_a_tooltip_stays_inside_a_phone(opened: Any) -> None:
+def test_a_tooltip_stays_inside_a_phone(opened: Open) -> None:
     shown = opened(broken_page(), size=PHONE)
     shown.choose(60)
     lives = shown.source("lives")
@@ -260,10 +288,10 @@ def test_a_tooltip_stays_inside_a_phone(opened: Any) -> None:
     assert all(left >= 0 and right <= PHONE[0] for left, right in edges if right > left)
 
 
-def test_the_events_stand_in_a_table_with_exact_times(opened: Any) -> None:
-    shown = opened(broken_page())
+def test_the_events_stand_in_a_table_with_exact_times(shared: Open) -> None:
+    shown = shared(broken_page())
     shown.choose(60)
-    shown.page.click("#events-title")
+    shown.unfold_events()
     rows = shown.run("[...document.querySelectorAll('#events tr')].map((r) => [...r.cells].map((c) => c.textContent))")
     times = [int(row[0]) for row in rows]
     assert times == sorted(times)
@@ -277,9 +305,9 @@ def test_the_events_stand_in_a_table_with_exact_times(opened: Any) -> None:
 
 
 def test_ten_thousand_findings_open_in_two_seconds_below_six_megabytes(
-    opened: Any, record_property: Any, request: pytest.FixtureRequest
+    opened: Open, record_property: Any, request: pytest.FixtureRequest
 ) -> None:
-    html = report_page(crowded())
+    html = crowded_page()
     loads = []
     for _ in range(3):
         shown = opened(html)
@@ -298,8 +326,8 @@ def test_ten_thousand_findings_open_in_two_seconds_below_six_megabytes(
     assert shown.page.inner_text("#count").startswith("1 to 25 of 14,")
 
 
-def test_ten_thousand_findings_are_searched_and_paged_at_once(opened: Any) -> None:
-    shown = opened(report_page(crowded()))
+def test_ten_thousand_findings_are_searched_and_paged_at_once(opened: Open) -> None:
+    shown = opened(crowded_page())
     took = shown.run(
         """() => { const began = performance.now(); const box = document.getElementById("filter");
         box.value = "ROW 4076"; box.dispatchEvent(new Event("input")); return performance.now() - began; }"""
@@ -326,7 +354,7 @@ def focused(shown: Opened) -> str:
     )
 
 
-def test_the_keyboard_reaches_filter_findings_and_timeline(opened: Any) -> None:
+def test_the_keyboard_reaches_filter_findings_and_timeline(opened: Open) -> None:
     shown = opened(broken_page())
     press = shown.page.keyboard.press
     seen: list[str] = []
@@ -366,15 +394,15 @@ def test_the_keyboard_reaches_filter_findings_and_timeline(opened: Any) -> None:
     shown.is_quiet()
 
 
-def test_a_law_leads_to_its_findings(opened: Any) -> None:
-    shown = opened(broken_page())
+def test_a_law_leads_to_its_findings(shared: Open) -> None:
+    shown = shared(broken_page())
     shown.page.click("[data-law=crossed_orders_fill]")
     assert shown.page.inner_text("#count") == "1 to 7 of 7"
     assert shown.page.inner_text("#finding-title").startswith("crossed_orders_fill: ")
 
 
-def test_a_reader_of_the_screen_finds_landmarks_headings_names_and_captions(opened: Any) -> None:
-    shown = opened(full_page())
+def test_a_reader_of_the_screen_finds_landmarks_headings_names_and_captions(shared: Open) -> None:
+    shown = shared(full_page())
     shown.draw()
     assert shown.run("document.documentElement.lang") == "en"
     assert (
@@ -402,10 +430,10 @@ def test_a_reader_of_the_screen_finds_landmarks_headings_names_and_captions(open
 
 
 @pytest.mark.parametrize("size", [WIDE, (768, 1024), PHONE, (320, 568)], ids=lambda size: str(size[0]))
-def test_the_page_is_never_wider_than_the_screen(opened: Any, size: tuple[int, int]) -> None:
-    shown = opened(full_page(), size=size)
+def test_the_page_is_never_wider_than_the_screen(shared: Open, size: tuple[int, int]) -> None:
+    shown = shared(full_page(), size=size)
     shown.draw()
-    shown.page.click("#events-title")
+    shown.unfold_events()
     assert shown.run("document.documentElement.scrollWidth") <= size[0]
 
 
@@ -432,8 +460,8 @@ def contrast(shown: Opened, colour: str, paper: str) -> float:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_light_and_dark_can_be_read(opened: Any, scheme: str) -> None:
-    shown = opened(broken_page(), scheme=scheme)
+def test_light_and_dark_can_be_read(shared: Open, scheme: str) -> None:
+    shown = shared(broken_page(), scheme=scheme)
     shown.choose(60)
     assert (brightness(shown) > 180) == (scheme == "light")
     for name in ("ink", "soft", "link", "pass", "fail", "unknown", "idle"):
@@ -443,7 +471,7 @@ def test_light_and_dark_can_be_read(opened: Any, scheme: str) -> None:
         assert contrast(shown, colour, "var(--paper)") >= 3, colour
 
 
-def test_plots_follow_the_scheme_when_it_changes(opened: Any) -> None:
+def test_plots_follow_the_scheme_when_it_changes(opened: Open) -> None:
     shown = opened(broken_page())
     shown.choose(60)
     colour = f"{PRICES}.left[0].major_label_text_color"
@@ -454,7 +482,7 @@ def test_plots_follow_the_scheme_when_it_changes(opened: Any) -> None:
     assert brightness(shown) < 80
 
 
-def test_a_finger_scrolls_over_the_timeline(opened: Any) -> None:
+def test_a_finger_scrolls_over_the_timeline(opened: Open) -> None:
     shown = opened(broken_page(), size=PHONE, has_touch=True, is_mobile=True)
     shown.choose(60)
     actions = shown.run(
@@ -469,7 +497,7 @@ def test_a_finger_scrolls_over_the_timeline(opened: Any) -> None:
 # strangers
 
 
-def test_hostile_strings_do_nothing_and_stay_text(opened: Any) -> None:
+def test_hostile_strings_do_nothing_and_stay_text(opened: Open) -> None:
     report = hostile()
     html = report_page(report, diagnose(report.run, report=report))
     shown = opened(html)
@@ -487,7 +515,7 @@ def test_hostile_strings_do_nothing_and_stay_text(opened: Any) -> None:
     shown.is_quiet()
 
 
-def test_a_short_hostile_id_is_shown_as_it_is(opened: Any) -> None:
+def test_a_short_hostile_id_is_shown_as_it_is(opened: Open) -> None:
     shown = opened(report_page(audit(withheld(renamed(quoted(), "<b>x</b>", "S0", "$$\\alpha$$")))))
     shown.choose(1)
     names = shown.source("names")["text"]
@@ -499,7 +527,7 @@ def test_a_short_hostile_id_is_shown_as_it_is(opened: Any) -> None:
     shown.is_quiet()
 
 
-def test_a_script_that_is_not_the_page_s_own_does_not_run(opened: Any) -> None:
+def test_a_script_that_is_not_the_page_s_own_does_not_run(opened: Open) -> None:
     shown = opened(broken_page())
     shown.run(
         """() => {

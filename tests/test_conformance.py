@@ -103,8 +103,9 @@ def test_what_only_one_call_broke_is_told_as_it_was_seen_and_asked_again_many_ti
     assert done.returncode == 1, done.stdout
 
 
-def test_the_reference_breaks_nothing(tmp_path: Path) -> None:
-    done, told = verify("simcore:simulate", "--examples", "60", cwd=tmp_path)
+@pytest.mark.parametrize("examples", [20, pytest.param(60, marks=pytest.mark.soak)])
+def test_the_reference_breaks_nothing(tmp_path: Path, examples: int) -> None:
+    done, told = verify("simcore:simulate", "--examples", str(examples), cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert [law["law"] for law in told["laws"]] == [
         "simulator_answers",
@@ -120,7 +121,7 @@ def test_the_reference_breaks_nothing(tmp_path: Path) -> None:
         "totals_reconcile",
     }
     assert not of_verdict(told, "unknown")
-    assert all(told["features"][name] >= 20 for name in FEATURES)
+    assert all(told["features"][name] >= examples // 3 for name in FEATURES)
     assert not list(tmp_path.glob(".fillproof/**/*.json"))
     assert "verify: holds" in done.stdout
 
@@ -170,8 +171,8 @@ def test_the_failed_tests_are_the_broken_laws(tmp_path: Path) -> None:
 
 
 def test_a_case_is_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, told = verify("theirs:too_large", "--case-dir", "kept", cwd=tmp_path)
-    law = next(law for law in told["laws"] if law["law"] == "fill_size_equals_quote_size")
+    _, told = direct("theirs:too_large", "-k", "fill_size_equals_quote_size", "--case-dir", "kept", cwd=tmp_path)
+    [law] = told["laws"]
     assert Path(law["case"]).parent == Path("kept")
     monkeypatch.chdir(tmp_path)
     assert "size_lots=2, but should be 1" in still_failing(law["case"], "theirs.py:too_large")
@@ -374,3 +375,9 @@ def test_without_a_simulator_the_suite_says_what_it_needs(tmp_path: Path) -> Non
 def test_the_plugin_costs_other_peoples_runs_nothing() -> None:
     check = "import sys, invariants.conformance.plugin; print(*({'numpy', 'hypothesis', 'simcore'} & set(sys.modules)))"
     assert run("-c", check, cwd=ROOT).stdout.strip() == ""
+
+
+def test_a_simulator_in_a_process_of_its_own_does_without_hypothesis() -> None:
+    """Three of them are started for each verification."""
+    check = "import sys, invariants.drivers.serve; print('hypothesis' in sys.modules)"
+    assert run("-c", check, cwd=ROOT).stdout.strip() == "False"

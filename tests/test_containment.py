@@ -12,8 +12,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +35,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are f
 
 ONE_FILL = Scenario([Trade(3, 100, 5)], [Submit(0, "a", Side.BUY, 100, 2)], Rules(latency_ns=2))
 LIMITS = Limits(seconds=3.0, memory_bytes=256 << 20, processes=64)
+SOON = replace(LIMITS, seconds=1.0)
+"""For those that are found by nothing but the time that they take."""
+
 SLACK_SECONDS = 10.0
 """On a busy machine: starting an interpreter, and killing hundreds of processes."""
 
@@ -47,19 +50,21 @@ class Hostile:
     body: str
     failure: type[SimulatorFailed]
     says: str
+    limits: Limits = LIMITS
 
     def __str__(self) -> str:
         return self.name
 
 
 HOSTILE = [
-    Hostile("sleeps for ever", "time.sleep(1e6)", SimulatorHung, "no answer within 3 s"),
-    Hostile("computes for ever", "while True: pass", SimulatorHung, "no answer within 3 s"),
+    Hostile("sleeps for ever", "time.sleep(1e6)", SimulatorHung, "no answer within 1 s", SOON),
+    Hostile("computes for ever", "while True: pass", SimulatorHung, "no answer within 1 s", SOON),
     Hostile(
         "ignores every signal that can be ignored",
         "for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP): signal.signal(n, signal.SIG_IGN)\ntime.sleep(1e6)",
         SimulatorHung,
-        "no answer within 3 s",
+        "no answer within 1 s",
+        SOON,
     ),
     Hostile("allocates without end", "a = []\nwhile True: a.append(bytes(1 << 24))", SimulatorCrashed, "code 1"),
     Hostile(
@@ -91,10 +96,15 @@ HOSTILE = [
         "leaves a grandchild in a session of its own",
         "if not os.fork():\n    os.setsid()\n    if not os.fork(): time.sleep(1e6)\nos._exit(0)",
         SimulatorHung,  # the grandchild holds its pipes open
-        "no answer within 3 s",
+        "no answer within 1 s",
+        SOON,
     ),
     Hostile(
-        "floods standard error", "while True: os.write(2, b'\\x1b[2J' * 9999)", SimulatorHung, "no answer within 3 s"
+        "floods standard error",
+        "while True: os.write(2, b'\\x1b[2J' * 9999)",
+        SimulatorHung,
+        "no answer within 1 s",
+        SOON,
     ),
     Hostile("floods standard output", "while True: os.write(1, b'\\x1b[2J' * 9999)", ExtraOutput, "67108864 bytes"),
     Hostile("floods with lines", "while True: os.write(1, b'[]\\n' * 9999)", ExtraOutput, "it wrote "),
@@ -133,13 +143,16 @@ def test_it_is_a_finding_in_time_and_nothing_stays_behind(
     bad: Hostile, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
-    with closing(hostile(tmp_path, bad.body)) as simulator, pytest.raises(bad.failure, match=bad.says) as failed:
+    with (
+        closing(hostile(tmp_path, bad.body, bad.limits)) as simulator,
+        pytest.raises(bad.failure, match=bad.says) as failed,
+    ):
         simulator(ONE_FILL)
     assert failed.type is bad.failure
     seconds, left = time.monotonic() - began, left_behind(tmp_path)
     for name, figure in (("contained", 1), ("most_seconds", round(seconds)), ("left", len(left))):
         record_property(name, figure)
-    assert seconds < LIMITS.seconds + SLACK_SECONDS
+    assert seconds < bad.limits.seconds + SLACK_SECONDS
     assert left == []
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 * 1024
     assert len(failed.value.details) < 10_000
@@ -218,12 +231,13 @@ def test_nothing_reaches_the_terminal_of_the_suite(
     assert shown == b"SimulatorCrashed it exited with code 3\r\n"
 
 
-@pytest.mark.parametrize(("number", "said"), [(signal.SIGTERM, b"terminated\n"), (signal.SIGINT, b"interrupted\n")])
-def test_verify_ends_with_all_that_it_started(tmp_path: Path, number: signal.Signals, said: bytes) -> None:
-    """The process alone is told, as by a supervisor: pytest, its workers and the program end as well."""
-    asked, mark = tmp_path / "asked", offspring.new_mark()
-    program = tmp_path / "theirs.py"
-    program.write_text(f"import sys, time\nfor _ in sys.stdin: open({str(asked)!r}, 'w'), time.sleep(9)\n")
+ENDED = {signal.SIGTERM: b"terminated\n", signal.SIGINT: b"interrupted\n"}
+
+
+def verifying(folder: Path, mark: str) -> subprocess.Popen[bytes]:
+    """A suite in a folder of its own, whose simulator lets it wait."""
+    program = folder / "theirs.py"
+    program.write_text(f"import sys, time\nfor _ in sys.stdin: open({str(folder / 'asked')!r}, 'w'), time.sleep(9)\n")
     words = ["verify", f"cmd:{shlex.join([sys.executable, str(program)])}", "-n", "1"]
     # where the suite runs in the background of a shell, SIGINT is ignored, by its children too
     start = (
@@ -231,13 +245,33 @@ def test_verify_ends_with_all_that_it_started(tmp_path: Path, number: signal.Sig
         f"from invariants.cli import main; main({words!r})"
     )
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    env = {**os.environ, offspring.MARK: mark}
-    with subprocess.Popen([sys.executable, "-c", start], cwd=tmp_path, env=env, **pipes) as verifying:
-        try:
-            wait_for(asked.exists)
-            verifying.send_signal(number)
-            assert said in verifying.communicate(timeout=60)[1]
-        finally:
-            verifying.kill()
-    assert verifying.returncode == 128 + number
+    return subprocess.Popen(
+        [sys.executable, "-c", start], cwd=folder, env={**os.environ, offspring.MARK: mark}, **pipes
+    )
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[signal.Signals, tuple[bytes, int, str]]:
+    """For each signal: what a suite that got it said, how it left, and its mark. All at once: each takes its time."""
+    folders = {number: tmp_path_factory.mktemp(number.name) for number in ENDED}
+    marks = {number: offspring.new_mark() for number in ENDED}
+    with ExitStack() as stack:
+        running = {n: stack.enter_context(verifying(folders[n], marks[n])) for n in ENDED}
+        for process in running.values():
+            stack.callback(process.kill)
+        for number, process in running.items():
+            wait_for((folders[number] / "asked").exists)
+            process.send_signal(number)
+        said = {number: process.communicate(timeout=60)[1] for number, process in running.items()}
+    return {n: (said[n], process.returncode, marks[n]) for n, process in running.items()}
+
+
+@pytest.mark.parametrize("number", ENDED)
+def test_verify_ends_with_all_that_it_started(
+    ended: dict[signal.Signals, tuple[bytes, int, str]], number: signal.Signals
+) -> None:
+    """The process alone is told, as by a supervisor: pytest, its workers and the program end as well."""
+    said, code, mark = ended[number]
+    assert ENDED[number] in said
+    assert code == 128 + number
     wait_for(lambda: not offspring.living(mark))

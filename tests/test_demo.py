@@ -16,7 +16,7 @@ import pytest
 from invariants.auditing import Report, audit
 from invariants.demo import tape
 from invariants.demo.quoting import quotes
-from invariants.demo.show import Shown, demo_play, run_of, show
+from invariants.demo.show import Shown, show
 from invariants.diagnosis import diagnosis_text
 from invariants.ends import End, order_ends
 from invariants.readers import read_run
@@ -162,14 +162,6 @@ def test_the_cap_takes_away_the_order_that_it_blocks(sizing: str, trade_lots: in
     assert order_ends(scenario, reference(scenario)) == ends
 
 
-def test_the_demo_s_day_exercises_the_origin_s_rules() -> None:
-    run = run_of(demo_play())
-    ends = Counter(run.orders.end_words)
-    assert min(ends[word] for word in ("filled", "cancelled", "expired")) > 500
-    assert abs(run.positions.position_lots).max() == run.rules.position_cap_lots
-    assert run.rules.initial_position_lots == run.rules.position_cap_lots
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Shown]:
     folder = tmp_path_factory.mktemp("shown") / "demo"
@@ -179,6 +171,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Shown]:
 @pytest.fixture(scope="module")
 def shown(whole: tuple[Path, Shown]) -> tuple[Path, Report]:
     return whole[0], whole[1].report
+
+
+def test_the_demo_s_day_exercises_the_origin_s_rules(shown: tuple[Path, Report]) -> None:
+    run = shown[1].run
+    ends = Counter(run.orders.end_words)
+    assert min(ends[word] for word in ("filled", "cancelled", "expired")) > 500
+    assert abs(run.positions.position_lots).max() == run.rules.position_cap_lots
+    assert run.rules.initial_position_lots == run.rules.position_cap_lots
 
 
 def test_the_demo_ends_with_the_verdict_of_adverse_selection(whole: tuple[Path, Shown]) -> None:

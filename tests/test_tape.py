@@ -393,8 +393,8 @@ def test_secrets_stay_out_of_reports() -> None:
     assert without_secrets("https://me:pass@host:1/a/b.csv?sig=x#y") == "https://host:1/a/b.csv"
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
     """An S3 server on the loopback with two days in it."""
     server_of = pytest.importorskip("moto.server", reason="moto[server] is not installed")
     s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed")
@@ -408,13 +408,14 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         "DEFAULT_REGION": "us-east-1",
         "EC2_METADATA_DISABLED": "true",
     }
-    for name, value in settings.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    files = s3fs.S3FileSystem(skip_instance_cache=True)
-    files.makedirs("tapes", exist_ok=True)  # the server keeps its buckets while the process lives
-    files.pipe_file("tapes/gmo/20240701.csv.gz", gzip.compress(GMO.encode()))
-    files.pipe_file("tapes/gmo/20240702.csv", GMO_NEXT.encode())
-    yield "s3://tapes/gmo"
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in settings.items():
+            patched.setenv(f"AWS_{name}", value)
+        files = s3fs.S3FileSystem(skip_instance_cache=True)
+        files.makedirs("tapes", exist_ok=True)  # the server keeps its buckets while the process lives
+        files.pipe_file("tapes/gmo/20240701.csv.gz", gzip.compress(GMO.encode()))
+        files.pipe_file("tapes/gmo/20240702.csv", GMO_NEXT.encode())
+        yield "s3://tapes/gmo"
     server.stop()
 
 

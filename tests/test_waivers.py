@@ -348,8 +348,8 @@ def greedy_waivers(folder: Path) -> None:
     (folder / "waivers.toml").write_text(waivers)
 
 
-def verify(simulator: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    options = ("--waivers", "waivers.toml", "-n", "0", "--examples", "20")
+def verify(simulator: str, folder: Path, examples: int) -> subprocess.CompletedProcess[str]:
+    options = ("--waivers", "waivers.toml", "-n", "0", "--examples", str(examples))
     command = [sys.executable, "-c", "from invariants.cli import main; main()", "verify", simulator, *options]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
@@ -357,7 +357,7 @@ def verify(simulator: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_verify_leaves_with_0_while_the_pinned_cases_fail(tmp_path: Path) -> None:
     greedy_waivers(tmp_path)
-    done = verify("greedy.py:simulate", tmp_path)
+    done = verify("greedy.py:simulate", tmp_path, 20)
     assert done.returncode == 0, done.stdout
     assert "fees_follow_schedule: waived until 9999-12-31, fees_follow_schedule.case.json still fails: ticket 9" in (
         done.stdout.splitlines()
@@ -366,6 +366,6 @@ def test_verify_leaves_with_0_while_the_pinned_cases_fail(tmp_path: Path) -> Non
 
 def test_verify_fails_when_a_pinned_case_is_fixed(tmp_path: Path) -> None:
     greedy_waivers(tmp_path)
-    done = verify("greedy.py:mended", tmp_path)
+    done = verify("greedy.py:mended", tmp_path, 1)  # the case alone tells
     assert done.returncode == 1
     assert "stale: equals_reference.case.json does not fail any more" in done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import secrets
 import shlex
@@ -31,6 +32,7 @@ class Court:
     NAME = "fillproof-court"
 
     def __init__(self, config: pytest.Config) -> None:
+        gc.set_threshold(50_000, 10, 10)  # as the command line does: runs are many small objects, and no cycles
         option = config.getoption
         self._config = config
         self._started = time.monotonic()

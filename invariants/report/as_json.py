@@ -6,6 +6,7 @@ import json
 import math
 import platform
 from collections import Counter
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -59,13 +60,15 @@ def report_bytes(report: Report) -> bytes:
 
 def versions() -> dict[str, str]:
     """What judged: the suite, the interpreter and the libraries that touch the numbers."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"  # the suite may run from its folder
-    return found
+    return {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}}
+
+
+@cache
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"  # the suite may run from its folder
 
 
 def law_dict(judgement: Judgement) -> dict[str, Any]:

@@ -24,6 +24,9 @@ Job = tuple[Any, ...]
 _LONGEST_FOLDER = 60
 """Characters of a temporary folder in which a socket has room: its whole path may have some hundred."""
 
+SCHEDULER_SECONDS = 10.0
+"""How long a cluster may be without a scheduler: it may still be starting."""
+
 WORKERS_SECONDS = 60.0
 """How long a cluster may be without any worker."""
 
@@ -119,7 +122,7 @@ class Cluster:
         try:
             # a client that was half made of a bad address waits for 20 s at its end, and complains
             get_address_host_port(unparse_address(*parse_address(address)))
-            self._client = Client(address, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]
+            self._client = Client(address, timeout=SCHEDULER_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
         except (OSError, ValueError) as error:
             wanted = "the address of a Dask scheduler"
             raise InputError(file="command line", field="--cluster", got=f"{address}: {error}", wanted=wanted) from None

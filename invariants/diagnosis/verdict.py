@@ -85,13 +85,7 @@ class _Case:
     def conclude(self) -> Conclusion:
         guilty = self._guilty()
         if guilty:
-            cause = " and ".join(p.name for p in guilty)
-            evidence = (*self._pattern_lines(), *self._markout_lines(), *self._money_lines())
-            reason = f"{cause}: {guilty[0].because}"
-            if guilty[0].name != STUCK and self._share_of_loss() < LITTLE:
-                reason = f"{reason}; but all fills lost {self._little()}"
-                return Conclusion(UNDECIDED, self._mostly(), reason, evidence)
-            return Conclusion(C, cause, reason + self._all_the_same(), evidence)
+            return self._by_patterns(guilty)
         suspects = [p for p in self.patterns if p.answer in (PART, UNKNOWN)]
         evidence = (*self._markout_lines(), *self._money_lines(), *self._pattern_lines())
         adverse = self._adverse()
@@ -106,6 +100,16 @@ class _Case:
         if before:
             return Conclusion(UNDECIDED, "moved before the fill", before, evidence, leans=A)
         return Conclusion(UNDECIDED, *self._why_not(suspects), evidence)
+
+    def _by_patterns(self, guilty: Sequence[Pattern]) -> Conclusion:
+        """What patterns that explain what the fills lost, or the position did, say of what trading lost."""
+        cause = " and ".join(p.name for p in guilty)
+        evidence = (*self._pattern_lines(), *self._markout_lines(), *self._money_lines())
+        reason = f"{cause}: {guilty[0].because}"
+        if guilty[0].name != STUCK and self._share_of_loss() < LITTLE:
+            reason = f"{reason}; but all fills lost {self._little()}"
+            return Conclusion(UNDECIDED, self._mostly(), reason, evidence)
+        return Conclusion(C, cause, reason + self._all_the_same(), evidence)
 
     def _guilty(self) -> list[Pattern]:
         found = [p for p in self.patterns if p.answer == EXPLAINS]

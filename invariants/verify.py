@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,7 @@ def verify(simulator: str, json_path: Path | None, waivers_path: Path | None, st
 
     SIMULATOR is package.module:function, path/to/file.py:function, 'cmd:./program --flags' or engine:NAME.
     """
-    excused, wrong = _held(waivers_path, simulator)
+    excused, wrong = _held(waivers_path, simulator, options["rules"])
     if json_path is not None:
         json_path = cleared(json_path, (*_files_of(simulator), options["rules"], waivers_path))
     pytest_code, text = _run(simulator, options)
@@ -101,12 +102,14 @@ def without(
     return int(crashed or pytest_code not in (0, 1)), {**told, "laws": left, "verdict": verdict.value}
 
 
-def _held(path: Path | None, simulator: str) -> tuple[dict[str, Waiver], list[Complaint]]:
+def _held(path: Path | None, simulator: str, rules: str | None) -> tuple[dict[str, Waiver], list[Complaint]]:
     """What the waivers excuse for the simulator, and what is wrong with them. Raises ``InputError``."""
     from invariants.replay import still_failing  # noqa: PLC0415 - as in the command line
     from invariants.waivers import held_cases, read_waivers, today  # noqa: PLC0415
 
-    return ({}, []) if path is None else held_cases(read_waivers(path), simulator, still_failing, on=today())
+    if path is None:
+        return {}, []
+    return held_cases(read_waivers(path), simulator, partial(still_failing, rules=rules), on=today())
 
 
 def _run(simulator: str, options: Mapping[str, Any]) -> tuple[int, bytes | None]:

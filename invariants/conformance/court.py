@@ -43,7 +43,8 @@ class Court:
         self.seed = _seed(config)
         try:
             self.simulator = load_simulator(option("--simulator"))
-            given = option("--rules")
+            self.given_rules: str | None = option("--rules")
+            given = self.given_rules
             self.rules = self.simulator.rules if given is None else rules_of(given, file=given)
         except InputError as error:
             raise pytest.UsageError(str(error)) from None

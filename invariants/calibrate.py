@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from invariants.reading import SECONDS
+from invariants.reading import FILE, SECONDS
 from simcore import InputError
 
 if TYPE_CHECKING:
     from invariants.calibration import Calibration, FrontOfQueue
     from invariants.readers.sources import Blob
-
-_FILE = click.Path(path_type=Path)
 
 
 @dataclass(slots=True)
@@ -46,7 +44,7 @@ class Files:
     show_default=True,
     help="Seconds by which a first fill may be off and still be right.",
 )
-@click.option("--json", "json_path", type=_FILE, help="Write the figures as JSON.")
+@click.option("--json", "json_path", type=FILE, help="Write the figures as JSON.")
 def calibrate(
     orders: str,
     tape: tuple[str, ...],

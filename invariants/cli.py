@@ -148,7 +148,7 @@ def main() -> None:
 @main.command()
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FILE,
     default=Path("fillproof-demo"),
     show_default=True,
     help="Folder for the run, its markers and the reports.",
@@ -170,7 +170,7 @@ def demo(out: Path) -> None:
 
 @main.command()
 @click.argument("tape", nargs=-1, required=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run bundle.")
+@click.option("--out", type=FILE, required=True, help="Folder of the run bundle.")
 @click.option("--quotes", multiple=True, help="Tops of book: file, glob or URL (repeatable).")
 @click.option("--rules", default="origin", show_default=True, help="Rules file, or the name of a preset.")
 @click.option("--tick", help="Price per tick [default: from the tape].")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from invariants.reading import FILE
 from simcore import InputError
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 @click.option("--long-days", type=float, help="Scale the run to a period of so many days.")
 @click.option("--long-pnl", type=float, help="The result of that period, in currency.")
 @click.option("--long-fills", type=float, help="The fills of that period.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the diagnosis as JSON.")
-@click.option("--html", "html_path", type=click.Path(path_type=Path), help="Write the report with it as a page.")
+@click.option("--json", "json_path", type=FILE, help="Write the diagnosis as JSON.")
+@click.option("--html", "html_path", type=FILE, help="Write the report with it as a page.")
 def diagnose(
     path: str,
     reader: str | None,

@@ -22,7 +22,18 @@ if TYPE_CHECKING:
     from invariants.laws.catalogue import Law
     from simcore import Run
 
-FILE = click.Path(path_type=Path)
+
+class _Local(click.Path):
+    """A file or folder of this machine, also where it is yet to be written."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from invariants.readers.sources import check_local
+
+        check_local(value, option="path" if param is None else param.opts[0])
+        return super().convert(value, param, ctx)
+
+
+FILE = _Local(path_type=Path)
 """A file or folder on the command line."""
 
 _LISTED = 5

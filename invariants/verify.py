@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from invariants.reading import FILE
 from invariants.verdict import Verdict
 from simcore.errors import InputError
 
@@ -38,11 +39,9 @@ USAGE_ERROR, INTERRUPTED = 4, 2
 @click.option("--max-time", type=click.FloatRange(min=1), help="Instead of --examples: seconds to use up.")
 @click.option("--rules", help="Rules file or preset to verify under, instead of what SIMULATOR declares.")
 @click.option("--seed", help="Which scenarios are drawn: a number, or random [default: 0].")
-@click.option("--case-dir", type=click.Path(path_type=Path), help="Where failing scenarios go [.fillproof/cases].")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write verdicts and counts as JSON.")
-@click.option(
-    "--waivers", "waivers_path", type=click.Path(path_type=Path), help="Broken laws that pinned cases excuse (TOML)."
-)
+@click.option("--case-dir", type=FILE, help="Where failing scenarios go [.fillproof/cases].")
+@click.option("--json", "json_path", type=FILE, help="Write verdicts and counts as JSON.")
+@click.option("--waivers", "waivers_path", type=FILE, help="Broken laws that pinned cases excuse (TOML).")
 @click.option("--strict", is_flag=True, help="A law or feature that stays unknown is exit code 3.")
 def verify(simulator: str, json_path: Path | None, waivers_path: Path | None, strict: bool, **options: Any) -> None:
     """Hold SIMULATOR against every law and relation.

@@ -110,6 +110,28 @@ def test_a_wrong_command_or_input_is_2_without_a_traceback(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("demo",), "--out"), (("simulate", "x"), "--out"), (("convert", "x"), "--out"),
+        (("verify", "simcore:simulate"), "--case-dir"), (("verify", "simcore:simulate"), "--json"),
+        *((("audit", "x"), name) for name in ("--json", "--html", "--sarif", "--summary-file", "--resume")),
+        (("audit", "x", "--map", "price=p"), "--save-map"), (("compare", "x", "y"), "--json"),
+        (("diagnose", "x"), "--json"), (("diagnose", "x"), "--html"), (("calibrate", "x"), "--json"),
+    ],
+)  # fmt: skip
+def test_nothing_is_written_to_a_url(
+    command: tuple[str, ...], option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a path it would be a folder ``s3:`` here, and nothing there."""
+    monkeypatch.chdir(tmp_path)
+    result = fillproof(*command, option, "s3://me:secret@bucket/x")
+    assert (result.exit_code, result.stdout) == (2, "")
+    told = f"fillproof: command line: {option}: got 's3://bucket/x', wanted a path of this machine\n"
+    assert result.stderr == told
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_several_runs_give_a_table_and_the_worst_code(bundles: Path) -> None:
     result = fillproof("audit", *(bundles / name for name in ("honest", "early", "mute")))
     assert result.exit_code == 1

@@ -371,6 +371,12 @@ def test_without_a_simulator_the_suite_says_what_it_needs(tmp_path: Path) -> Non
     assert "needs --simulator" in done.stderr
 
 
+def test_pytest_writes_no_case_to_a_url(tmp_path: Path) -> None:
+    done = suite("--simulator", "simcore:simulate", "--case-dir", "s3://bucket/cases", cwd=tmp_path)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "--case-dir: got 's3://bucket/cases', wanted a path of this machine" in done.stderr
+
+
 def test_the_plugin_costs_other_peoples_runs_nothing() -> None:
     check = "import sys, invariants.conformance.plugin; print(*({'numpy', 'hypothesis', 'simcore'} & set(sys.modules)))"
     assert run("-c", check, cwd=ROOT).stdout.strip() == ""

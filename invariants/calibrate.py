@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from invariants.reading import FILE, SECONDS
+from invariants.reading import FILE, NAME, SECONDS
 from simcore import InputError
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ class Files:
 
 
 @click.command()
-@click.argument("orders", metavar="ORDERS")
+@click.argument("orders", type=NAME, metavar="ORDERS")
 @click.option("--tape", multiple=True, help="The trades of those hours: file, glob or URL (repeatable).")
 @click.option("--quotes", multiple=True, help="Tops of book (repeatable).")
 @click.option("--events", help="The events of the book of orders (L3).")
-@click.option("--rules", help="A rules file or preset: one row more, for your own rules with all their dials.")
+@click.option("--rules", type=NAME, help="Rules file or preset: one row more, for your own rules with all their dials.")
 @click.option(
     "--tolerance",
     type=SECONDS,

@@ -29,7 +29,7 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 from invariants.calibrate import calibrate
 from invariants.diagnose import diagnose
-from invariants.reading import FILE, SECONDS, Pieces, Source, busy, complain, each_bundle, laws_named, reading_options
+from invariants.reading import FILE, NAME, SECONDS, Pieces, Source, busy, complain, reading_options
 from invariants.replay import replay
 from invariants.verify import verify
 from simcore.errors import InputError
@@ -172,7 +172,7 @@ def demo(out: Path) -> None:
 @click.argument("tape", nargs=-1, required=True)
 @click.option("--out", type=FILE, required=True, help="Folder of the run bundle.")
 @click.option("--quotes", multiple=True, help="Tops of book: file, glob or URL (repeatable).")
-@click.option("--rules", default="origin", show_default=True, help="Rules file, or the name of a preset.")
+@click.option("--rules", type=NAME, default="origin", show_default=True, help="Rules file, or the name of a preset.")
 @click.option("--tick", help="Price per tick [default: from the tape].")
 @click.option("--lot", help="Size per lot [default: from the tape].")
 @click.option("--size", help="Size of a quote, in size units [default: 5, rounded up to the lot].")
@@ -270,6 +270,7 @@ def audit(
     from invariants.outcome import Policy, worst
     from invariants.outputs import Files, Said
     from invariants.readers.sources import told_as
+    from invariants.reading import each_bundle, laws_named
     from invariants.report import report_bytes, report_page, spare
     from invariants.report.as_markdown import step_summary
     from invariants.report.as_text import clean, counts
@@ -279,7 +280,7 @@ def audit(
     in_pieces = Pieces(
         workers=workers, cluster=cluster, resume=resume, laws=laws_named(names), shown=html_path is not None
     )
-    paths = source.apart(each_bundle(paths))
+    paths = source.apart(each_bundle(paths, source))
     files = Files(paths)
     for option, target, suffix in (("--json", json_path, ".json"), ("--html", html_path, ".html")):
         files.check(option, target, suffix)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from invariants.reading import FILE
+from invariants.reading import FILE, NAME
 from simcore import InputError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.argument("path")
 @click.option("--reader", help="Which reader takes the path [default: by its contents].")
 @click.option("--tape", help="The tape, where the run has none.")
-@click.option("--rules", help="Rules file or preset that the run declares, instead of its own.")
+@click.option("--rules", type=NAME, help="Rules file or preset that the run declares, instead of its own.")
 @click.option(
     "--horizons",
     default="5,30,60,300",

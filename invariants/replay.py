@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from invariants.reading import NAME
 from simcore import InputError, Run, Scenario
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ LONGEST_SECONDS = 20.0
 
 
 @click.command()
-@click.argument("cases", nargs=-1, required=True, metavar="CASE...")
+@click.argument("cases", type=NAME, nargs=-1, required=True, metavar="CASE...")
 @click.option("--simulator", required=True, help="module:function, file.py:function or 'cmd:program --flags'.")
-@click.option("--rules", help="Rules file or preset of the cases, instead of what SIMULATOR declares.")
+@click.option("--rules", type=NAME, help="Rules file or preset of the cases, instead of what SIMULATOR declares.")
 def replay(cases: tuple[str, ...], simulator: str, rules: str | None) -> None:
     """Ask the simulator the scenario of each CASE (a file, or a folder of them) again.
 

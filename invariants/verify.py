@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from invariants.reading import FILE
+from invariants.reading import FILE, NAME
 from invariants.verdict import Verdict
 from simcore.errors import InputError
 
@@ -37,7 +37,7 @@ USAGE_ERROR, INTERRUPTED = 4, 2
 @click.option("--examples", type=click.IntRange(min=1), help="Scenarios per test [default: 500].")
 @click.option("--exhaustive", type=click.IntRange(min=0), help="Also every scenario of up to K events.", metavar="K")
 @click.option("--max-time", type=click.FloatRange(min=1), help="Instead of --examples: seconds to use up.")
-@click.option("--rules", help="Rules file or preset to verify under, instead of what SIMULATOR declares.")
+@click.option("--rules", type=NAME, help="Rules file or preset to verify under, instead of what SIMULATOR declares.")
 @click.option("--seed", help="Which scenarios are drawn: a number, or random [default: 0].")
 @click.option("--case-dir", type=FILE, help="Where failing scenarios go [.fillproof/cases].")
 @click.option("--json", "json_path", type=FILE, help="Write verdicts and counts as JSON.")

@@ -132,6 +132,39 @@ def test_nothing_is_written_to_a_url(
     assert list(tmp_path.iterdir()) == []
 
 
+URL = "s3://me:secret@bucket/x?signature=secret"
+HERE = "wanted a path of this machine"
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        *((command, "s3://bucket/x: path: got 'a URL', ") for command in (
+            ("audit", URL, "--tape", "x"), ("audit", URL, "--map", "price=p"), ("audit", URL, "--reader", "nautilus"),
+            ("diagnose", URL), ("convert", URL, "--out", "y"), ("compare", URL, URL),
+        )),
+        *(((*command, "--rules", URL), "command line: --rules: got 's3://bucket/x', ") for command in (
+            ("audit", "x"), ("diagnose", "x"), ("convert", "x", "--out", "y"), ("compare", "x", "x"),
+            ("simulate", "x", "--out", "y"), ("verify", "simcore:simulate"), ("calibrate", "x"),
+            ("replay", "x", "--simulator", "simcore:simulate"),
+        )),
+        *((("audit", "x", name, URL), f"command line: {name}: got 's3://bucket/x', ") for name in (
+            "--baseline", "--waivers",
+        )),
+        *((command, "command line: path: got 's3://bucket/x', ") for command in (
+            ("replay", URL, "--simulator", "simcore:simulate"), ("calibrate", URL),
+        )),
+    ],
+)  # fmt: skip
+def test_a_url_where_a_path_is_wanted_is_named_as_it_was_given(command: tuple[str, ...], told: str) -> None:
+    """Not as a path of this machine that is not there, and without its secrets."""
+    result = fillproof(*command)
+    assert (result.exit_code, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"fillproof: {told}{HERE}")
+    assert line.endswith("machine") or "a URL is read by `fillproof audit` alone" in line
+
+
 def test_several_runs_give_a_table_and_the_worst_code(bundles: Path) -> None:
     result = fillproof("audit", *(bundles / name for name in ("honest", "early", "mute")))
     assert result.exit_code == 1

@@ -122,6 +122,13 @@ def _found(system: Any, path: str) -> Iterable[str]:
     return [path]
 
 
+def check_no_url(path: str | Path) -> None:
+    """Refuse a URL where a run is read as a whole. Raises ``InputError``."""
+    if "://" in str(path):
+        wanted = "a path of this machine: a URL is read by `fillproof audit` alone, as it stands and without --tape"
+        raise InputError(file=without_secrets(str(path)), field="path", got="a URL", wanted=wanted)
+
+
 def check_local(path: str | Path, *, option: str) -> None:
     """Refuse a URL for an option that names a file or a folder here: as a path it is one, and a wrong one.
 

@@ -291,7 +291,7 @@ def audit(
     policy = Policy(today(), None if waivers_path is None else of_laws(read_waivers(waivers_path), names), strict)
     said = Said(sarif_path, step_summary() if in_step else None, summary_file)
     source.check(*paths)
-    codes: list[tuple[str, int, str]] = []
+    codes: list[tuple[str, int, str, str]] = []
     seen, read = [], list[str]()
     console = _console()
     for number, place in enumerate(_each(paths, console)):
@@ -306,13 +306,13 @@ def audit(
         except (InputError, OSError) as error:  # of one run: the others are judged
             unread = _unread(path, error)
             complain(f"fillproof: {unread}")
-            codes.append((path, 2, ""))
+            codes.append((path, 2, "wrong input", ""))
             said.unread(path, unread)
             continue
         _show(outcome.report, console)
         for line in outcome.lines():
             console.print(clean(line), highlight=False, markup=False, soft_wrap=True)
-        codes.append((path, outcome.code, counts(outcome.report.to_dict())))
+        codes.append((path, outcome.code, outcome.words, counts(outcome.report.to_dict())))
         seen.append(outcome.seen)
         said.outcome(outcome)
     wrong = list(complaints(policy.waivers or (), seen, on=policy.on))
@@ -322,7 +322,7 @@ def audit(
         _print_codes(codes)
     for complaint in wrong:
         click.echo(clean(complaint))
-    sys.exit(worst([*(code for _, code, _ in codes), *(1 for _ in wrong)]))
+    sys.exit(worst([*(code for _, code, *_ in codes), *(1 for _ in wrong)]))
 
 
 @main.command()
@@ -406,18 +406,17 @@ def laws(name: str | None) -> None:
     _console().print(catalogue() if name is None else page(name))
 
 
-def _print_codes(codes: list[tuple[str, int, str]]) -> None:
+def _print_codes(codes: list[tuple[str, int, str, str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
     from invariants.report.as_text import clean
 
-    words = ("holds", "a law is broken", "wrong input", "nothing judged")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("run", "exit", "", ""):
         table.add_column(column, overflow="fold")  # cut short, two paths may look the same
-    for path, code, said in codes:
-        table.add_row(Text(clean(path).replace("\n", "\\n")), str(int(code)), words[code], said)
+    for path, code, words, said in codes:
+        table.add_row(Text(clean(path).replace("\n", "\\n")), str(int(code)), words, said)
     _console(_LONGEST_LINE).print(table)
 
 

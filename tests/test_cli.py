@@ -76,6 +76,10 @@ def test_an_unknown_law_is_3_under_strict_only(bundles: Path) -> None:
     rules.write_text('latency_ns = 250\nttl_ns = "none"\nposition_cap_lots = "none"\nundeclared = ["cross"]\n')
     assert fillproof("audit", bundles / "honest", "--rules", rules).exit_code == 0
     assert fillproof("audit", bundles / "honest", "--rules", rules, "--strict").exit_code == 3
+    several = fillproof("audit", bundles / "honest", bundles / "mute", "--rules", rules, "--strict")
+    words = [" ".join(line.split()[1:]) for line in several.stdout.splitlines()[-2:]]
+    assert words[0].startswith("3 a law stayed unknown ")
+    assert words[1].startswith("3 nothing judged ")
     assert fillproof("audit", bundles / "early", "--rules", rules, "--strict").exit_code == 1
 
 

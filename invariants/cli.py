@@ -11,6 +11,7 @@ import errno
 import gc
 import io
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -164,7 +165,8 @@ def demo(out: Path) -> None:
     click.echo(diagnosis_text(shown.diagnosis), nl=False)
     click.echo(sweep_text(shown.sweep, shown.report.run.instrument), nl=False)
     click.echo(f"\nThe tape is synthetic. Written: {out}/run, {out}/markers, {out}/report.json, {out}/report.html")
-    click.echo(f"Every sweep: fillproof diagnose {out}/run --sweeps --html {out}/sweeps.html")
+    sweeps = ("fillproof", "diagnose", f"{out}/run", "--sweeps", "--html", f"{out}/sweeps.html")
+    click.echo(f"Every sweep: {shlex.join(sweeps)}")
     sys.exit(shown.report.exit_code())
 
 

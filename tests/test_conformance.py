@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -170,9 +171,20 @@ def test_the_failed_tests_are_the_broken_laws(tmp_path: Path) -> None:
 
 
 def test_a_case_is_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, told = verify("theirs:too_large", "--case-dir", "kept", cwd=tmp_path)
+    done, told = verify("theirs:too_large", "--case-dir", "kept ä", "--rules", "origin", cwd=tmp_path)
     law = next(law for law in told["laws"] if law["law"] == "fill_size_equals_quote_size")
-    assert Path(law["case"]).parent == Path("kept")
+    assert Path(law["case"]).parent == Path("kept ä")
+    printed = (shlex.split(line) for line in done.stdout.splitlines() if line.startswith("replay: "))
+    assert [
+        "replay:",
+        "fillproof",
+        "replay",
+        law["case"],
+        "--simulator",
+        "theirs:too_large",
+        "--rules",
+        "origin",
+    ] in printed
     monkeypatch.chdir(tmp_path)
     assert "size_lots=2, but should be 1" in still_failing(law["case"], "theirs.py:too_large")
     assert still_failing(law["case"], "simcore:simulate") == ""

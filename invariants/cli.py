@@ -207,6 +207,9 @@ def simulate(
     from invariants.readers.bundle import write_bundle
     from invariants.simulate import simulate_tape
 
+    given = click.get_current_context().get_parameter_source("refresh")
+    if maker != "plain" and given is not click.core.ParameterSource.DEFAULT:
+        raise click.UsageError(f"--refresh is the plain maker's; --maker {maker} has no use for it")
     with busy("reading, quoting, filling"):
         run = simulate_tape(
             tape,

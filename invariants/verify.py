@@ -116,7 +116,9 @@ def _run(simulator: str, options: Mapping[str, Any]) -> tuple[int, bytes | None]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "verify.json"
         argv = _pytest(simulator, path, options)
-        with subprocess.Popen(argv, env=_clean_environment()) as suite:  # noqa: S603 - this interpreter, our own suite
+        # Hypothesis keeps notes on every module that it sees; in .hypothesis here nobody would know whose they are
+        env = {"HYPOTHESIS_STORAGE_DIRECTORY": f"{folder}/hypothesis", **_clean_environment()}
+        with subprocess.Popen(argv, env=env) as suite:  # noqa: S603 - this interpreter, our own suite
             try:
                 code = suite.wait()
             except KeyboardInterrupt:

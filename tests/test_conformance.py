@@ -265,6 +265,25 @@ def test_where_there_is_no_case_none_is_named() -> None:
     assert not any("case:" in line for line in summary.lines())
 
 
+@pytest.mark.parametrize(
+    ("shards", "reason"),
+    [
+        ([{"scenarios": 2}, {"scenarios": 5, "cut_short": "the time was used up"}],
+         "stopped after 7 scenarios: the time was used up"),
+        ([{"scenarios": 2, "cut_short": "late"}, {"scenarios": 5, "unanswered": 1, "failure": "it hung"},
+          {"scenarios": 6, "unanswered": 3, "failure": "it crashed"}],
+         "4 of 13 scenarios got no answer: it hung"),
+    ],
+)  # fmt: skip
+def test_the_reason_of_all_shards_counts_what_their_row_counts(shards: list[dict[str, Any]], reason: str) -> None:
+    tallies = [Tally("exhaustive", "exhaustive", **counts, exercised=1) for counts in shards]
+    for tally in tallies:
+        tally.conclude()
+    row = Summary("theirs:slow", None, Supports(), "0", tuple(tallies)).rows[-1]
+    assert (row.verdict, row.scenarios) == ("unknown", sum(counts["scenarios"] for counts in shards))
+    assert row.reason == reason
+
+
 def test_an_answer_that_hangs_on_the_hash_seed_is_no_rerun(tmp_path: Path) -> None:
     _, told = direct("theirs:hashed", "-k", "rerun_is_identical", cwd=tmp_path)
     assert of_verdict(told, "fail") == {"rerun_is_identical"}

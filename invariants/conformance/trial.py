@@ -170,7 +170,7 @@ class Trial:
                 tally.scenarios += 1
                 got = self._answer(scenario, tally)
                 if self._is_late() or tally.unanswered >= PATIENCE:
-                    tally.cut_short = f"stopped after {tally.scenarios} scenarios: the time was used up"
+                    tally.cut_short = "the time was used up"
                     return self._conclude(tally)
                 if got is None:
                     continue

@@ -30,6 +30,9 @@ class RunBroken(LawBroken):
         self.report = report
         self.args = ("\n".join(str(LawBroken(judgement)) for judgement in broken),)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RunBroken, (self.report,), self.__dict__
+
 
 @dataclass(frozen=True, eq=False)
 class Report:

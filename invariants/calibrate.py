@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from invariants.reading import SECONDS
+from invariants.reading import FILE, NAME, SECONDS
 from simcore import InputError
 
 if TYPE_CHECKING:
     from invariants.calibration import Calibration, FrontOfQueue
     from invariants.readers.sources import Blob
-
-_FILE = click.Path(path_type=Path)
 
 
 @dataclass(slots=True)
@@ -34,11 +32,11 @@ class Files:
 
 
 @click.command()
-@click.argument("orders", metavar="ORDERS")
+@click.argument("orders", type=NAME, metavar="ORDERS")
 @click.option("--tape", multiple=True, help="The trades of those hours: file, glob or URL (repeatable).")
 @click.option("--quotes", multiple=True, help="Tops of book (repeatable).")
 @click.option("--events", help="The events of the book of orders (L3).")
-@click.option("--rules", help="A rules file or preset: one row more, for your own rules with all their dials.")
+@click.option("--rules", type=NAME, help="Rules file or preset: one row more, for your own rules with all their dials.")
 @click.option(
     "--tolerance",
     type=SECONDS,
@@ -46,7 +44,7 @@ class Files:
     show_default=True,
     help="Seconds by which a first fill may be off and still be right.",
 )
-@click.option("--json", "json_path", type=_FILE, help="Write the figures as JSON.")
+@click.option("--json", "json_path", type=FILE, help="Write the figures as JSON.")
 def calibrate(
     orders: str,
     tape: tuple[str, ...],

@@ -41,7 +41,20 @@ from pathlib import Path
 from typing import Any
 
 from invariants.strictjson import check_keys, check_object, parse
-from simcore import Action, Cancel, Fill, InputError, Rules, Scenario, Side, Submit, TapeEvent, TopOfBook, Trade
+from simcore import (
+    Action,
+    Cancel,
+    Fill,
+    InputError,
+    Rules,
+    Scenario,
+    Side,
+    Submit,
+    TapeEvent,
+    TopOfBook,
+    Trade,
+    simulate,
+)
 from simcore.errors import shorten
 from simcore.units import INT64_MAX, decimal_of
 
@@ -128,7 +141,7 @@ def _readable(document: Mapping[str, Any]) -> str:
 
 
 def read_case(path: str | Path) -> Case:
-    """Read a case file. Raises ``InputError``."""
+    """Read a case file; without ``expected`` the reference says what that is. Raises ``InputError``."""
     file = str(path)
     try:
         size = Path(path).stat().st_size
@@ -146,10 +159,13 @@ def read_case(path: str | Path) -> Case:
         if not isinstance(values.get(key, ""), str):
             raise InputError(file=file, field=key, got=values[key], wanted="a text")
     got = values.get("got")
+    scenario = scenario_from_json({key: values[key] for key in ("tape", "actions", "rules")}, file=file)
+    told = values.get("expected")
+    expected = simulate(scenario) if "expected" not in values else fills_from_json(told, file=file, field="expected")
     return Case(
-        scenario=scenario_from_json({key: values[key] for key in ("tape", "actions", "rules")}, file=file),
+        scenario=scenario,
         law=values["law"],
-        expected=fills_from_json(values.get("expected", []), file=file, field="expected"),
+        expected=expected,
         got=None if got is None else [_got(row, fill, file) for row, fill in enumerate(_list(got, "got", file), 1)],
         message=values.get("message", ""),
         note=values.get("note", ""),

@@ -11,6 +11,7 @@ import errno
 import gc
 import io
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -29,7 +30,7 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 from invariants.calibrate import calibrate
 from invariants.diagnose import diagnose
-from invariants.reading import FILE, SECONDS, Pieces, Source, busy, complain, each_bundle, laws_named, reading_options
+from invariants.reading import FILE, NAME, SECONDS, Pieces, Source, busy, complain, reading_options
 from invariants.replay import replay
 from invariants.verify import verify
 from simcore.errors import InputError
@@ -148,7 +149,7 @@ def main() -> None:
 @main.command()
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FILE,
     default=Path("fillproof-demo"),
     show_default=True,
     help="Folder for the run, its markers and the reports.",
@@ -164,15 +165,16 @@ def demo(out: Path) -> None:
     click.echo(diagnosis_text(shown.diagnosis), nl=False)
     click.echo(sweep_text(shown.sweep, shown.report.run.instrument), nl=False)
     click.echo(f"\nThe tape is synthetic. Written: {out}/run, {out}/markers, {out}/report.json, {out}/report.html")
-    click.echo(f"Every sweep: fillproof diagnose {out}/run --sweeps --html {out}/sweeps.html")
+    sweeps = ("fillproof", "diagnose", f"{out}/run", "--sweeps", "--html", f"{out}/sweeps.html")
+    click.echo(f"Every sweep: {shlex.join(sweeps)}")
     sys.exit(shown.report.exit_code())
 
 
 @main.command()
 @click.argument("tape", nargs=-1, required=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run bundle.")
+@click.option("--out", type=FILE, required=True, help="Folder of the run bundle.")
 @click.option("--quotes", multiple=True, help="Tops of book: file, glob or URL (repeatable).")
-@click.option("--rules", default="origin", show_default=True, help="Rules file, or the name of a preset.")
+@click.option("--rules", type=NAME, default="origin", show_default=True, help="Rules file, or the name of a preset.")
 @click.option("--tick", help="Price per tick [default: from the tape].")
 @click.option("--lot", help="Size per lot [default: from the tape].")
 @click.option("--size", help="Size of a quote, in size units [default: 5, rounded up to the lot].")
@@ -205,6 +207,9 @@ def simulate(
     from invariants.readers.bundle import write_bundle
     from invariants.simulate import simulate_tape
 
+    given = click.get_current_context().get_parameter_source("refresh")
+    if maker != "plain" and given is not click.core.ParameterSource.DEFAULT:
+        raise click.UsageError(f"--refresh is the plain maker's; --maker {maker} has no use for it")
     with busy("reading, quoting, filling"):
         run = simulate_tape(
             tape,
@@ -270,6 +275,7 @@ def audit(
     from invariants.outcome import Policy, worst
     from invariants.outputs import Files, Said
     from invariants.readers.sources import told_as
+    from invariants.reading import each_bundle, laws_named
     from invariants.report import report_bytes, report_page, spare
     from invariants.report.as_markdown import step_summary
     from invariants.report.as_text import clean, counts
@@ -279,7 +285,7 @@ def audit(
     in_pieces = Pieces(
         workers=workers, cluster=cluster, resume=resume, laws=laws_named(names), shown=html_path is not None
     )
-    paths = source.apart(each_bundle(paths))
+    paths = source.apart(each_bundle(paths, source))
     files = Files(paths)
     for option, target, suffix in (("--json", json_path, ".json"), ("--html", html_path, ".html")):
         files.check(option, target, suffix)
@@ -290,7 +296,7 @@ def audit(
     policy = Policy(today(), None if waivers_path is None else of_laws(read_waivers(waivers_path), names), strict)
     said = Said(sarif_path, step_summary() if in_step else None, summary_file)
     source.check(*paths)
-    codes: list[tuple[str, int, str]] = []
+    codes: list[tuple[str, int, str, str]] = []
     seen, read = [], list[str]()
     console = _console()
     for number, place in enumerate(_each(paths, console)):
@@ -305,13 +311,13 @@ def audit(
         except (InputError, OSError) as error:  # of one run: the others are judged
             unread = _unread(path, error)
             complain(f"fillproof: {unread}")
-            codes.append((path, 2, ""))
+            codes.append((path, 2, "wrong input", ""))
             said.unread(path, unread)
             continue
         _show(outcome.report, console)
         for line in outcome.lines():
             console.print(clean(line), highlight=False, markup=False, soft_wrap=True)
-        codes.append((path, outcome.code, counts(outcome.report.to_dict())))
+        codes.append((path, outcome.code, outcome.words, counts(outcome.report.to_dict())))
         seen.append(outcome.seen)
         said.outcome(outcome)
     wrong = list(complaints(policy.waivers or (), seen, on=policy.on))
@@ -321,7 +327,7 @@ def audit(
         _print_codes(codes)
     for complaint in wrong:
         click.echo(clean(complaint))
-    sys.exit(worst([*(code for _, code, _ in codes), *(1 for _ in wrong)]))
+    sys.exit(worst([*(code for _, code, *_ in codes), *(1 for _ in wrong)]))
 
 
 @main.command()
@@ -405,18 +411,17 @@ def laws(name: str | None) -> None:
     _console().print(catalogue() if name is None else page(name))
 
 
-def _print_codes(codes: list[tuple[str, int, str]]) -> None:
+def _print_codes(codes: list[tuple[str, int, str, str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
     from invariants.report.as_text import clean
 
-    words = ("holds", "a law is broken", "wrong input", "nothing judged")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("run", "exit", "", ""):
         table.add_column(column, overflow="fold")  # cut short, two paths may look the same
-    for path, code, said in codes:
-        table.add_row(Text(clean(path).replace("\n", "\\n")), str(int(code)), words[code], said)
+    for path, code, words, said in codes:
+        table.add_row(Text(clean(path).replace("\n", "\\n")), str(int(code)), words, said)
     _console(_LONGEST_LINE).print(table)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from invariants.reading import FILE, NAME
 from simcore import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 @click.argument("path")
 @click.option("--reader", help="Which reader takes the path [default: by its contents].")
 @click.option("--tape", help="The tape, where the run has none.")
-@click.option("--rules", help="Rules file or preset that the run declares, instead of its own.")
+@click.option("--rules", type=NAME, help="Rules file or preset that the run declares, instead of its own.")
 @click.option(
     "--horizons",
     default="5,30,60,300",
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 @click.option("--long-days", type=float, help="Scale the run to a period of so many days.")
 @click.option("--long-pnl", type=float, help="The result of that period, in currency.")
 @click.option("--long-fills", type=float, help="The fills of that period.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the diagnosis as JSON.")
-@click.option("--html", "html_path", type=click.Path(path_type=Path), help="Write the report with it as a page.")
+@click.option("--json", "json_path", type=FILE, help="Write the diagnosis as JSON.")
+@click.option("--html", "html_path", type=FILE, help="Write the report with it as a page.")
 def diagnose(
     path: str,
     reader: str | None,

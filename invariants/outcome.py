@@ -50,6 +50,12 @@ class Outcome:
     before: Mapping[str, Any] | None = None
 
     @property
+    def words(self) -> str:
+        """What the exit code says of this run: 3 may be that of a strict policy alone."""
+        why_not = "nothing judged" if self.report.nothing_judged else "a law stayed unknown"
+        return {Exit.HOLDS: "holds", Exit.BROKEN: "a law is broken"}.get(self.code, why_not)
+
+    @property
     def seen(self) -> Seen:
         """What the waivers need to know of the run."""
         return _seen(self.path, self.report)

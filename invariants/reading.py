@@ -22,8 +22,23 @@ if TYPE_CHECKING:
     from invariants.laws.catalogue import Law
     from simcore import Run
 
-FILE = click.Path(path_type=Path)
+
+class _Local(click.Path):
+    """A file or folder of this machine, also where it is yet to be written."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from invariants.readers.sources import check_local
+
+        name = param.opts[0] if isinstance(param, click.Option) else "path"
+        check_local(value, option=name)
+        return super().convert(value, param, ctx)
+
+
+FILE = _Local(path_type=Path)
 """A file or folder on the command line."""
+
+NAME = _Local()
+"""The same as a text, which may also be the name of a preset."""
 
 _LISTED = 5
 
@@ -49,7 +64,7 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.option("--reader", help="Which reader takes the path [default: by its contents]."),
         click.option("--tape", help="The tape, where the run has none."),
-        click.option("--rules", help="Rules file or preset that the run declares, instead of its own."),
+        click.option("--rules", type=NAME, help="Rules file or preset that the run declares, instead of its own."),
         click.option("--strategy", metavar="NAME", help="Of several in a result of freqtrade."),
         click.option("--pair", metavar="NAME", help="The same."),
         click.option(
@@ -109,7 +124,9 @@ class Source:
     def read(self, path: str) -> Run:
         """The run at ``path``. Raises ``InputError``."""
         from invariants.readers import read_run
+        from invariants.readers.sources import check_no_url
 
+        check_no_url(path)
         if not self.maps:
             one = {"strategy": self.strategy, "pair": self.pair}
             return read_run(path, reader=self.reader, rules=self.rules, tape=self.tape, **one)
@@ -197,13 +214,15 @@ def laws_named(names: tuple[str, ...]) -> Sequence[Law] | None:
     return [law for law in LAWS if law in asked] or None
 
 
-def each_bundle(paths: tuple[str, ...]) -> tuple[str, ...]:
-    """The paths, each URL as the bundles that it names. Raises ``InputError``."""
-    from invariants.readers.sources import told_as
+def each_bundle(paths: tuple[str, ...], source: Source) -> tuple[str, ...]:
+    """The paths, each URL as the bundles that it names. Raises ``InputError``, also for a URL to be read otherwise."""
+    from invariants.readers.sources import check_no_url, told_as
     from invariants.streaming.files import bundles_at
 
     every: list[str] = []
     for path in paths:
+        if "://" in path and not source.streams(path):
+            check_no_url(path)
         bundles, others = bundles_at(path) if "://" in path else ([path], [])
         every += bundles
         if others:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 
 class Verdict(Enum):
@@ -78,3 +79,14 @@ class LawBroken(AssertionError):
         lines = [f"{judgement.law}: {judgement.failed} of {judgement.judged} rows are broken"]
         lines += [str(finding) for finding in judgement.findings[:3]]
         super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # workers send errors home; the class of a law is made when it is asked for, and found by the law's name
+        return _rebuild, (self.judgement, type(self) is LawBroken), self.__dict__
+
+
+def _rebuild(judgement: Judgement, is_plain: bool) -> LawBroken:
+    from invariants.laws import LAWS  # noqa: PLC0415 - a law depends on this module
+
+    kinds = [LawBroken] if is_plain else [law.error for law in LAWS if law.name == judgement.law]
+    return (kinds or [LawBroken])[0](judgement)

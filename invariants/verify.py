@@ -11,12 +11,14 @@ import sys
 import tempfile
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from invariants.reading import FILE, NAME
 from invariants.verdict import Verdict
 from simcore.errors import InputError
 
@@ -35,20 +37,18 @@ USAGE_ERROR, INTERRUPTED = 4, 2
 @click.option("--examples", type=click.IntRange(min=1), help="Scenarios per test [default: 500].")
 @click.option("--exhaustive", type=click.IntRange(min=0), help="Also every scenario of up to K events.", metavar="K")
 @click.option("--max-time", type=click.FloatRange(min=1), help="Instead of --examples: seconds to use up.")
-@click.option("--rules", help="Rules file or preset to verify under, instead of what SIMULATOR declares.")
+@click.option("--rules", type=NAME, help="Rules file or preset to verify under, instead of what SIMULATOR declares.")
 @click.option("--seed", help="Which scenarios are drawn: a number, or random [default: 0].")
-@click.option("--case-dir", type=click.Path(path_type=Path), help="Where failing scenarios go [.fillproof/cases].")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write verdicts and counts as JSON.")
-@click.option(
-    "--waivers", "waivers_path", type=click.Path(path_type=Path), help="Broken laws that pinned cases excuse (TOML)."
-)
+@click.option("--case-dir", type=FILE, help="Where failing scenarios go [.fillproof/cases].")
+@click.option("--json", "json_path", type=FILE, help="Write verdicts and counts as JSON.")
+@click.option("--waivers", "waivers_path", type=FILE, help="Broken laws that pinned cases excuse (TOML).")
 @click.option("--strict", is_flag=True, help="A law or feature that stays unknown is exit code 3.")
 def verify(simulator: str, json_path: Path | None, waivers_path: Path | None, strict: bool, **options: Any) -> None:
     """Hold SIMULATOR against every law and relation.
 
     SIMULATOR is package.module:function, path/to/file.py:function, 'cmd:./program --flags' or engine:NAME.
     """
-    excused, wrong = _held(waivers_path, simulator)
+    excused, wrong = _held(waivers_path, simulator, options["rules"])
     if json_path is not None:
         json_path = cleared(json_path, (*_files_of(simulator), options["rules"], waivers_path))
     pytest_code, text = _run(simulator, options)
@@ -101,12 +101,14 @@ def without(
     return int(crashed or pytest_code not in (0, 1)), {**told, "laws": left, "verdict": verdict.value}
 
 
-def _held(path: Path | None, simulator: str) -> tuple[dict[str, Waiver], list[Complaint]]:
+def _held(path: Path | None, simulator: str, rules: str | None) -> tuple[dict[str, Waiver], list[Complaint]]:
     """What the waivers excuse for the simulator, and what is wrong with them. Raises ``InputError``."""
     from invariants.replay import still_failing  # noqa: PLC0415 - as in the command line
     from invariants.waivers import held_cases, read_waivers, today  # noqa: PLC0415
 
-    return ({}, []) if path is None else held_cases(read_waivers(path), simulator, still_failing, on=today())
+    if path is None:
+        return {}, []
+    return held_cases(read_waivers(path), simulator, partial(still_failing, rules=rules), on=today())
 
 
 def _run(simulator: str, options: Mapping[str, Any]) -> tuple[int, bytes | None]:
@@ -114,7 +116,9 @@ def _run(simulator: str, options: Mapping[str, Any]) -> tuple[int, bytes | None]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "verify.json"
         argv = _pytest(simulator, path, options)
-        with subprocess.Popen(argv, env=_clean_environment()) as suite:  # noqa: S603 - this interpreter, our own suite
+        # Hypothesis keeps notes on every module that it sees; in .hypothesis here nobody would know whose they are
+        env = {"HYPOTHESIS_STORAGE_DIRECTORY": f"{folder}/hypothesis", **_clean_environment()}
+        with subprocess.Popen(argv, env=env) as suite:  # noqa: S603 - this interpreter, our own suite
             try:
                 code = suite.wait()
             except KeyboardInterrupt:

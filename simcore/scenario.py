@@ -29,12 +29,20 @@ class Scenario:
     def __post_init__(self) -> None:
         if not isinstance(self.rules, Rules):
             raise InputError(field="rules", got=self.rules, wanted="Rules")
-        object.__setattr__(self, "tape", tuple(self.tape))
-        object.__setattr__(self, "actions", tuple(self.actions))
+        object.__setattr__(self, "tape", _events("tape", self.tape))
+        object.__setattr__(self, "actions", _events("actions", self.actions))
         if self.rules.undeclared:
             raise InputError(field="rules", got=sorted(self.rules.undeclared), wanted="every dial declared")
         _check_tape(self.tape)
         _check_actions(self.actions)
+
+
+def _events(name: str, given: Any) -> tuple[Any, ...]:
+    try:
+        each = iter(given)
+    except TypeError:
+        raise InputError(field=name, got=given, wanted="an iterable of events") from None
+    return tuple(each)
 
 
 def _check_tape(tape: Iterable[Any]) -> None:

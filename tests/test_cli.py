@@ -76,6 +76,10 @@ def test_an_unknown_law_is_3_under_strict_only(bundles: Path) -> None:
     rules.write_text('latency_ns = 250\nttl_ns = "none"\nposition_cap_lots = "none"\nundeclared = ["cross"]\n')
     assert fillproof("audit", bundles / "honest", "--rules", rules).exit_code == 0
     assert fillproof("audit", bundles / "honest", "--rules", rules, "--strict").exit_code == 3
+    several = fillproof("audit", bundles / "honest", bundles / "mute", "--rules", rules, "--strict")
+    words = [" ".join(line.split()[1:]) for line in several.stdout.splitlines()[-2:]]
+    assert words[0].startswith("3 a law stayed unknown ")
+    assert words[1].startswith("3 nothing judged ")
     assert fillproof("audit", bundles / "early", "--rules", rules, "--strict").exit_code == 1
 
 
@@ -108,6 +112,61 @@ def test_a_wrong_command_or_input_is_2_without_a_traceback(
     assert result.exit_code == 2, result.output
     assert "Traceback" not in result.output
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("demo",), "--out"), (("simulate", "x"), "--out"), (("convert", "x"), "--out"),
+        (("verify", "simcore:simulate"), "--case-dir"), (("verify", "simcore:simulate"), "--json"),
+        *((("audit", "x"), name) for name in ("--json", "--html", "--sarif", "--summary-file", "--resume")),
+        (("audit", "x", "--map", "price=p"), "--save-map"), (("compare", "x", "y"), "--json"),
+        (("diagnose", "x"), "--json"), (("diagnose", "x"), "--html"), (("calibrate", "x"), "--json"),
+    ],
+)  # fmt: skip
+def test_nothing_is_written_to_a_url(
+    command: tuple[str, ...], option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a path it would be a folder ``s3:`` here, and nothing there."""
+    monkeypatch.chdir(tmp_path)
+    result = fillproof(*command, option, "s3://me:secret@bucket/x")
+    assert (result.exit_code, result.stdout) == (2, "")
+    told = f"fillproof: command line: {option}: got 's3://bucket/x', wanted a path of this machine\n"
+    assert result.stderr == told
+    assert list(tmp_path.iterdir()) == []
+
+
+URL = "s3://me:secret@bucket/x?signature=secret"
+HERE = "wanted a path of this machine"
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        *((command, "s3://bucket/x: path: got 'a URL', ") for command in (
+            ("audit", URL, "--tape", "x"), ("audit", URL, "--map", "price=p"), ("audit", URL, "--reader", "nautilus"),
+            ("diagnose", URL), ("convert", URL, "--out", "y"), ("compare", URL, URL),
+        )),
+        *(((*command, "--rules", URL), "command line: --rules: got 's3://bucket/x', ") for command in (
+            ("audit", "x"), ("diagnose", "x"), ("convert", "x", "--out", "y"), ("compare", "x", "x"),
+            ("simulate", "x", "--out", "y"), ("verify", "simcore:simulate"), ("calibrate", "x"),
+            ("replay", "x", "--simulator", "simcore:simulate"),
+        )),
+        *((("audit", "x", name, URL), f"command line: {name}: got 's3://bucket/x', ") for name in (
+            "--baseline", "--waivers",
+        )),
+        *((command, "command line: path: got 's3://bucket/x', ") for command in (
+            ("replay", URL, "--simulator", "simcore:simulate"), ("calibrate", URL),
+        )),
+    ],
+)  # fmt: skip
+def test_a_url_where_a_path_is_wanted_is_named_as_it_was_given(command: tuple[str, ...], told: str) -> None:
+    """Not as a path of this machine that is not there, and without its secrets."""
+    result = fillproof(*command)
+    assert (result.exit_code, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"fillproof: {told}{HERE}")
+    assert line.endswith("machine") or "a URL is read by `fillproof audit` alone" in line
 
 
 def test_several_runs_give_a_table_and_the_worst_code(bundles: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -122,7 +123,7 @@ def test_the_reference_breaks_nothing(tmp_path: Path, examples: int) -> None:
     }
     assert not of_verdict(told, "unknown")
     assert all(told["features"][name] >= examples // 3 for name in FEATURES)
-    assert not list(tmp_path.glob(".fillproof/**/*.json"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["theirs.py", "told.json"]
     assert "verify: holds" in done.stdout
 
 
@@ -171,9 +172,21 @@ def test_the_failed_tests_are_the_broken_laws(tmp_path: Path) -> None:
 
 
 def test_a_case_is_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, told = direct("theirs:too_large", "-k", "fill_size_equals_quote_size", "--case-dir", "kept", cwd=tmp_path)
+    done, told = direct(
+        "theirs:too_large",
+        "-k",
+        "fill_size_equals_quote_size",
+        "--case-dir",
+        "kept ä",
+        "--rules",
+        "origin",
+        cwd=tmp_path,
+    )
     [law] = told["laws"]
-    assert Path(law["case"]).parent == Path("kept")
+    assert Path(law["case"]).parent == Path("kept ä")
+    printed = [shlex.split(line) for line in done.stdout.splitlines() if line.startswith("replay: ")]
+    options = ["--simulator", "theirs:too_large", "--rules", "origin"]
+    assert ["replay:", "fillproof", "replay", law["case"], *options] in printed
     monkeypatch.chdir(tmp_path)
     assert "size_lots=2, but should be 1" in still_failing(law["case"], "theirs.py:too_large")
     assert still_failing(law["case"], "simcore:simulate") == ""
@@ -260,6 +273,25 @@ def test_where_there_is_no_case_none_is_named() -> None:
     tally = Tally(ANSWERS, "answers", "fail", message="SimulatorCrashed: it took its whole process down")
     summary = Summary("theirs:leaving", None, Supports(), "0", (tally,))
     assert not any("case:" in line for line in summary.lines())
+
+
+@pytest.mark.parametrize(
+    ("shards", "reason"),
+    [
+        ([{"scenarios": 2}, {"scenarios": 5, "cut_short": "the time was used up"}],
+         "stopped after 7 scenarios: the time was used up"),
+        ([{"scenarios": 2, "cut_short": "late"}, {"scenarios": 5, "unanswered": 1, "failure": "it hung"},
+          {"scenarios": 6, "unanswered": 3, "failure": "it crashed"}],
+         "4 of 13 scenarios got no answer: it hung"),
+    ],
+)  # fmt: skip
+def test_the_reason_of_all_shards_counts_what_their_row_counts(shards: list[dict[str, Any]], reason: str) -> None:
+    tallies = [Tally("exhaustive", "exhaustive", **counts, exercised=1) for counts in shards]
+    for tally in tallies:
+        tally.conclude()
+    row = Summary("theirs:slow", None, Supports(), "0", tuple(tallies)).rows[-1]
+    assert (row.verdict, row.scenarios) == ("unknown", sum(counts["scenarios"] for counts in shards))
+    assert row.reason == reason
 
 
 def test_an_answer_that_hangs_on_the_hash_seed_is_no_rerun(tmp_path: Path) -> None:
@@ -370,6 +402,12 @@ def test_without_a_simulator_the_suite_says_what_it_needs(tmp_path: Path) -> Non
     done = suite(cwd=tmp_path)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert "needs --simulator" in done.stderr
+
+
+def test_pytest_writes_no_case_to_a_url(tmp_path: Path) -> None:
+    done = suite("--simulator", "simcore:simulate", "--case-dir", "s3://bucket/cases", cwd=tmp_path)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "--case-dir: got 's3://bucket/cases', wanted a path of this machine" in done.stderr
 
 
 def test_the_plugin_costs_other_peoples_runs_nothing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import astuple
@@ -12,8 +13,10 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
+from click.testing import CliRunner
 
 from invariants.auditing import Report, audit
+from invariants.cli import main
 from invariants.demo import tape
 from invariants.demo.quoting import quotes
 from invariants.demo.show import Shown, show
@@ -230,6 +233,15 @@ def test_the_markers_alone_with_the_tape_break_no_law_either(shown: tuple[Path, 
     assert (report.exit_code(), unknown) == (0, {"priority_is_respected"})
     for law in ("latency_is_respected", "fills_have_trades", "position_stays_within_cap"):
         assert report[law].judged == whole[law].judged
+
+
+def test_the_command_that_the_demo_prints_can_be_pasted(
+    whole: tuple[Path, Shown], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("invariants.demo.show.show", lambda _: whole[1])
+    told = CliRunner().invoke(main, ["demo", "--out", "x y/ü"]).output.splitlines()[-1]
+    command = shlex.split(told.removeprefix("Every sweep: "))
+    assert command == ["fillproof", "diagnose", "x y/ü/run", "--sweeps", "--html", "x y/ü/sweeps.html"]
 
 
 def test_the_demo_may_be_run_again_and_writes_the_same_bytes(shown: tuple[Path, Report]) -> None:

@@ -48,6 +48,7 @@ from simcore import InputError, Instrument, Rules, Run, simulate
 from simcore.run import Tops, objects
 
 main.add_command(command)
+ORIGIN = Path(__file__).parent.parent / "fixtures" / "origin"
 NS = 1e-9
 SECOND = 1_000_000_000
 SMALL = Instrument(tick_size=Decimal("0.5"), lot_size=Decimal("0.1"))
@@ -667,6 +668,13 @@ def test_command_convicts_the_simulator_with_exit_code_one(tmp_path: Path) -> No
     result = fillproof(bundle(planted("B", 1), tmp_path / "run"), "--no-bracket")
     assert result.exit_code == 1
     assert "nothing else is concluded" in " ".join(result.output.split())
+    assert "/fills.parquet row " in result.output
+
+
+def test_a_figure_that_stands_in_no_row_is_told_without_one() -> None:
+    result = fillproof(ORIGIN)
+    told = f"{ORIGIN}/backtest.json: reported markers=248610, but should be 248604"
+    assert told in " ".join(result.output.split())
 
 
 def test_command_has_nothing_to_judge_without_fills(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -428,6 +429,10 @@ def test_a_program_may_declare_rules_in_a_file_beside_it(tmp_path: Path) -> None
     assert (simulator.rules, simulator.supports.missing()) == (Rules(cross="through"), ("cancels",))
     beside.write_text("[RULES]\ncross = 7\n")
     with pytest.raises(InputError, match="cross"):
+        load_simulator(spec)
+    beside.write_text("[supports]\ncancels = false\n")  # else nobody would hear that cancels are driven after all
+    told = f"{beside}: supports: got {{'cancels': False}}, wanted one of RULES, SUPPORTS"
+    with pytest.raises(InputError, match=re.escape(told)):
         load_simulator(spec)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pickle
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ from invariants.auditing import RunBroken, audit
 from invariants.laws import LAWS, law_named
 from invariants.laws.catalogue import Law
 from invariants.tapes import Supports, scenarios
-from invariants.verdict import LawBroken, Verdict
+from invariants.verdict import Finding, Judgement, LawBroken, Verdict
 from simcore import Fill, Run, Scenario, Side, Submit, simulate
 from simcore.rules import DIALS
 from simcore.run import Positions
@@ -1357,6 +1358,16 @@ def test_every_law_is_documented(law: Law) -> None:
     assert issubclass(law.error, LawBroken)
 
 
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_the_error_of_a_law_comes_home_from_a_worker(law: Law) -> None:
+    finding = Finding(law.name, "fills", "", 1, "fills row 1 ns=1, but should be 2", "Let it be 2. Yet it is 1.")
+    error = law.error(Judgement(law.name, Verdict.FAIL, judged=2, failed=1, findings=(finding,)))
+    error.add_note("case: x.case.json")
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    assert type(again) is law.error
+    assert (str(again), again.judgement, again.__notes__) == (str(error), error.judgement, error.__notes__)
+
+
 def test_laws_have_one_name_and_one_exception_each() -> None:
     assert len({law.name for law in LAWS}) == len({law.error for law in LAWS}) == len(LAWS)
 
@@ -1472,6 +1483,11 @@ def test_audit_of_a_broken_run() -> None:
     with pytest.raises(RunBroken, match="latency_is_respected: 1 of 1 rows are broken") as caught:
         report.raise_for_verdict()
     assert caught.value.report is report
+    again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own bytes
+    assert (type(again), str(again)) == (RunBroken, str(caught.value))
+    assert again.report.to_dict() == report.to_dict()
+    plain = pickle.loads(pickle.dumps(LawBroken(again.judgement)))  # noqa: S301 - same
+    assert (type(plain), plain.judgement) == (LawBroken, report["latency_is_respected"])
 
 
 def test_smells_never_fail() -> None:

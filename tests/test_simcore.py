@@ -99,6 +99,13 @@ def test_streams_must_not_run_backwards(stream: str) -> None:
         Scenario(**events[stream])
 
 
+@pytest.mark.parametrize("stream", ["tape", "actions"])
+@pytest.mark.parametrize("given", [None, 5, Trade(1, 1, 1)], ids=str)
+def test_what_is_no_stream_is_bad_input(stream: str, given: Any) -> None:
+    with pytest.raises(InputError, match=rf"scenario: {stream}: got {re.escape(repr(given))}, wanted an iterable"):
+        Scenario(**{stream: given})
+
+
 # Rule 2: only a trade fills
 
 

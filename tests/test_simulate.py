@@ -122,6 +122,7 @@ def test_size_grid_and_refresh_are_the_callers(tmp_path: Path) -> None:
         ("1000,100,1,buy", ("--size", "many"), "many"),
         ("1000,100,1,buy", ("--refresh", "nan"), "nan is not a number of seconds"),
         ("1000,100,1,buy", ("--refresh", "inf"), "inf is not in the range"),
+        ("1000,100,1,buy", ("--maker", "inside-spread", "--refresh", "5"), "--refresh is the plain maker's"),
         ("1000,100,1,buy", ("--rules", "absent"), "absent"),
         ("1000,100,0,buy", (), "trades.csv row 2: size: got '0', wanted a number above 0"),
         ("1000,-5,1,buy", (), "trades.csv row 2: price: got '-5', wanted a number above 0"),

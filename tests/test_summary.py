@@ -70,6 +70,14 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize(
+    ("strict", "words"), [(False, "holds (exit code 0)"), (True, "a law stayed unknown (exit code 3)")]
+)
+def test_an_unknown_law_under_strict_is_not_told_as_nothing_judged(strict: bool, words: str) -> None:
+    text = summary_markdown(Policy(TODAY, strict=strict).outcome("run", audit(early(0))))
+    assert text.startswith(f"### run: {words}\n")
+
+
 def test_the_summary_tells_the_verdict_then_what_is_broken() -> None:
     text = summary_markdown(Policy(TODAY).outcome("early", audit(early())))
     lines = text.splitlines()

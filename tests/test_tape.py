@@ -273,7 +273,7 @@ def test_a_table_that_is_packed_or_written_in_another_way_is_called_by_its_name(
     tmp_path: Path, data: bytes, got: str
 ) -> None:
     (tmp_path / "tape.csv").write_bytes(data)
-    with pytest.raises(InputError, match=f"file: got '{got}', wanted Parquet, or CSV in UTF-8, plain or gzip"):
+    with pytest.raises(InputError, match=f"(file|text): got '{got}', wanted Parquet, or CSV in UTF-8, plain or gzip"):
         read_tape(tmp_path / "tape.csv")
 
 

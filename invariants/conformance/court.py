@@ -20,6 +20,7 @@ from invariants.conformance.tally import ANSWERS, Kept, Tally
 from invariants.conformance.trial import Trial
 from invariants.drivers import SimulatorFailed, load_simulator
 from invariants.drivers.declared import rules_of
+from invariants.readers.sources import check_local
 from invariants.relations import RelationBroken
 from invariants.report.write import write_atomically
 from invariants.verdict import LawBroken, Verdict
@@ -44,8 +45,11 @@ class Court:
         self.max_time: float | None = _above_zero(option("--max-time"), "--max-time")
         self.seed = _seed(config)
         try:
+            for place in ("--case-dir", "--fillproof-json"):
+                check_local(option(place) or "", option=place)
             self.simulator = load_simulator(option("--simulator"))
-            given = option("--rules")
+            self.given_rules: str | None = option("--rules")
+            given = self.given_rules
             self.rules = self.simulator.rules if given is None else rules_of(given, file=given)
         except InputError as error:
             raise pytest.UsageError(str(error)) from None

@@ -117,13 +117,18 @@ class Summary:
 
 
 def _added(shards: list[Tally]) -> Tally:
-    """All shards as one row; the first one that failed speaks for it."""
+    """All shards as one row: the first that failed speaks for it, or else what the sums say."""
     verdict = Verdict.worst(Verdict(t.verdict) for t in shards)
     speaker = next(t for t in shards if t.verdict == verdict.value)
-    told = {name: getattr(speaker, name) for name in ("reason", "message", "case", "case_not_kept")}
-    total = Tally("exhaustive", "exhaustive", verdict.value, **told)
+    total = Tally("exhaustive", "exhaustive", case=speaker.case, case_not_kept=speaker.case_not_kept)
+    for name in ("failure", "cut_short"):
+        setattr(total, name, next(filter(None, (getattr(t, name) for t in shards)), ""))
     for name in ("scenarios", "exercised", "judged", "undecided", "unanswered"):
         setattr(total, name, sum(getattr(t, name) for t in shards))
+    if verdict is Verdict.FAIL:
+        total.fail(speaker.message)
+    else:
+        total.conclude()
     return total
 
 

@@ -89,7 +89,7 @@ class Tally:
         elif self.unanswered:
             self._say(Verdict.UNKNOWN, f"{self.unanswered} of {self.scenarios} scenarios got no answer: {self.failure}")
         elif self.cut_short:
-            self._say(Verdict.UNKNOWN, self.cut_short)
+            self._say(Verdict.UNKNOWN, f"stopped after {self.scenarios} scenarios: {self.cut_short}")
         elif self.crashed:
             crash = next(reason for reason in self.reasons if "the law crashed" in reason)
             self._say(Verdict.UNKNOWN, crash.partition(": ")[2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -169,7 +170,7 @@ class Trial:
                 tally.scenarios += 1
                 got = self._answer(scenario, tally)
                 if self._is_late() or tally.unanswered >= PATIENCE:
-                    tally.cut_short = f"stopped after {tally.scenarios} scenarios: the time was used up"
+                    tally.cut_short = "the time was used up"
                     return self._conclude(tally)
                 if got is None:
                     continue
@@ -358,7 +359,9 @@ class Trial:
         if exhibit.note:
             exhibit.error.add_note(exhibit.note)
         if tally.case:
-            exhibit.error.add_note(f"replay: fillproof replay {tally.case} --simulator {self._simulator.name!r}")
+            under = [] if self._court.given_rules is None else ["--rules", self._court.given_rules]
+            command = ["fillproof", "replay", tally.case, "--simulator", self._simulator.name, *under]
+            exhibit.error.add_note(f"replay: {shlex.join(command)}")
         raise exhibit.error
 
     def _conclude(self, tally: Tally) -> None:

@@ -24,7 +24,7 @@ from invariants.diagnosis.patterns import DOES_NOT_MATTER, EXPLAINS, LITTLE, MOS
 from invariants.diagnosis.pnl import Pnl
 from invariants.diagnosis.stuck import NAME as STUCK
 from invariants.diagnosis.words import Words, bps, doubled, percent, seconds
-from invariants.verdict import Verdict
+from invariants.verdict import Finding, Verdict
 from simcore.run import Run
 
 A, B, C, UNDECIDED = "A", "B", "C", "undecided"
@@ -58,7 +58,7 @@ def conclude(
     broken = [j for j in report.judgements if j.verdict is Verdict.FAIL]
     if broken:
         told = [f"{j.law}: {j.failed:,} of {j.judged:,} rows" for j in broken]
-        told += [f"{f.file or f.table} row {f.row}: {f.message}" for j in broken for f in j.findings[:1]]
+        told += [f"{_place(f)}: {f.message}" for j in broken for f in j.findings[:1]]
         laws = f"{len(broken)} law{'s are' if len(broken) > 1 else ' is'} broken"
         return Conclusion(B, "a law is broken", f"{laws}; nothing else is concluded from such fills", tuple(told))
     if not len(run.fills):
@@ -73,6 +73,12 @@ def conclude(
     laws = ", ".join(f"{j.law} ({j.reason})" if j.reason else j.law for j in unproven)
     reason = f"a fault of the simulator is not excluded: {laws}; if it were: {found.verdict}, since {found.reason}"
     return Conclusion(UNDECIDED, "laws unknown", reason, found.evidence, leans=found.verdict)
+
+
+def _place(finding: Finding) -> str:
+    """Where it stands; a reported figure stands in no row."""
+    file = finding.file or finding.table
+    return file if finding.row is None else f"{file} row {finding.row}"
 
 
 class _Case:

@@ -29,7 +29,7 @@ from invariants.drivers.failures import (
     TooGreedy,
 )
 from invariants.drivers.simulator import Declared, Limits, Simulator, bounded
-from invariants.strictjson import parse
+from invariants.strictjson import check_keys, parse
 from simcore import InputError, Scenario
 from simcore.rules import read_toml
 
@@ -222,7 +222,9 @@ def _declared_beside(argv: list[str]) -> Declared:
     for word in argv:
         beside = Path(f"{word}.fillproof.toml")
         if beside.is_file():
-            return declared(read_toml(beside), file=str(beside))
+            tables = read_toml(beside)
+            check_keys(tables, ("RULES", "SUPPORTS"), file=str(beside))  # a module has other names, this file has none
+            return declared(tables, file=str(beside))
     return Declared()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from invariants.readers.same_clock import check_clock
+from invariants.readers.sources import check_no_url
 from simcore import InputError, Rules, Run
 
 
@@ -24,6 +25,7 @@ def read_run(
     """
     from invariants.readers.kinds import reader_of  # noqa: PLC0415 - who reads one kind needs not all
 
+    check_no_url(path)
     kind = reader_of(Path(path), reader or "auto")
     wanted = {name: value for name, value in (("strategy", strategy), ("pair", pair)) if value is not None}
     for name in wanted.keys() - set(kind.several):

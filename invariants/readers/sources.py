@@ -122,6 +122,23 @@ def _found(system: Any, path: str) -> Iterable[str]:
     return [path]
 
 
+def check_no_url(path: str | Path) -> None:
+    """Refuse a URL where a run is read as a whole. Raises ``InputError``."""
+    if "://" in str(path):
+        wanted = "a path of this machine: a URL is read by `fillproof audit` alone, as it stands and without --tape"
+        raise InputError(file=without_secrets(str(path)), field="path", got="a URL", wanted=wanted)
+
+
+def check_local(path: str | Path, *, option: str) -> None:
+    """Refuse a URL for an option that names a file or a folder here: as a path it is one, and a wrong one.
+
+    Raises ``InputError``.
+    """
+    if "://" in str(path):
+        wanted = "a path of this machine"
+        raise InputError(file="command line", field=option, got=without_secrets(str(path)), wanted=wanted)
+
+
 def told_as(path: str) -> str:
     """A path or a URL as a report may name it."""
     return without_secrets(path) if "://" in path else path

@@ -54,7 +54,8 @@ def frame_from_bytes(data: bytes, *, file: str, delimiter: str = ",") -> pd.Data
         raise InputError(file=file, field="file", got=got, wanted=wanted)
     for begin, kind in _OTHERS:
         if data.startswith(begin):
-            raise InputError(file=file, field="file", got=kind, wanted="Parquet, or CSV in UTF-8, plain or gzip")
+            field = "text" if kind == "UTF-16" else "file"
+            raise InputError(file=file, field=field, got=kind, wanted="Parquet, or CSV in UTF-8, plain or gzip")
     if data.lstrip()[:1] in (b"{", b"["):
         raise InputError(file=file, field="file", got="JSON", wanted="Parquet or CSV")
     return _parquet(data, file) if data[:4] == b"PAR1" or file.endswith(".parquet") else _csv(data, file, delimiter)

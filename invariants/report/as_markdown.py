@@ -25,7 +25,6 @@ LARGEST_BYTES = 2**20
 SHOWN = 3
 """Findings of one law that the summary tells."""
 
-_CODES = ("holds", "a law is broken", "wrong input", "nothing judged")
 _ACTIVE = re.compile(r"([\\`*_\[\]|~#!@])")
 _COLUMNS = ("verdict", "law", "judged", "failed", "undecided", "by model", "")
 
@@ -34,7 +33,7 @@ def summary_markdown(outcome: Outcome) -> str:
     """One run: its verdict, a table of the laws that say something, the findings and the rest behind folds."""
     page = report_dict(outcome.report)
     told = [law for law in page["laws"] if law["verdict"] in ("fail", "unknown") or law["by_model"]]
-    lines = [f"### {md(outcome.path)}: {_code(outcome.code)}", "", md(headline(page)), ""]
+    lines = [f"### {md(outcome.path)}: {outcome.words} (exit code {int(outcome.code)})", "", md(headline(page)), ""]
     if told:
         lines += _table(_COLUMNS, (_row(law, outcome) for law in told))
     policy = [f"- {md(line)}" for line in outcome.lines()]
@@ -48,7 +47,7 @@ def summary_markdown(outcome: Outcome) -> str:
 
 def unread_markdown(path: str, error: Exception) -> str:
     """A path that could not be read."""
-    return f"### {md(path)}: {_code(2)}\n\n{md(error)}\n\n"
+    return f"### {md(path)}: wrong input (exit code 2)\n\n{md(error)}\n\n"
 
 
 def complaints_markdown(complaints: Sequence[Complaint]) -> str:
@@ -100,10 +99,6 @@ def md(text: Any) -> str:
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     line = _ACTIVE.sub(r"\\\1", line)
     return line.replace("://", ":&#47;/").replace("www.", "www&#46;")
-
-
-def _code(code: int) -> str:
-    return f"{_CODES[code]} (exit code {int(code)})"
 
 
 def _row(law: Mapping[str, Any], outcome: Outcome) -> Iterator[str]:

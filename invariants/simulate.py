@@ -16,6 +16,7 @@ from invariants.demo.quoting import quotes as maker_quotes
 from invariants.ends import End, order_ends
 from invariants.readers.tape import left_aside, read_tape
 from simcore import Fill, InputError, Instrument, Ledger, Rules, Run, Scenario, Side, Submit, TapeEvent, Trade, simulate
+from simcore.rules import CAP_UNITS
 from simcore.run import ABSENT, Orders, Positions, ends_of
 
 MAKERS = ("plain", "inside-spread")
@@ -45,6 +46,11 @@ def simulate_tape(
     tape = read_tape(list(sources), instrument=instrument, quotes=list(quotes) or None, usable=True)
     loaded, grid, name = Rules.load(rules, instrument=tape.instrument), tape.instrument, _name(tape.files)
     size_lots = _quote_lots(size, grid)
+    if loaded.position_cap_lots == 0 and grid.lot_size > CAP_UNITS:  # the default: not one order could ever fill
+        got = f"0 lots of {grid.lot_size}"
+        raise InputError(
+            file=rules, field="position_cap_lots", got=got, wanted="room for a lot: a rules file that says so"
+        )
     if maker == MAKERS[0]:
         run = maker_run(tape.events(), loaded, grid, size_lots=size_lots, refresh_ns=refresh_ns, name=name)
     else:

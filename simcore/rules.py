@@ -195,10 +195,9 @@ def _preset(name: Any, instrument: Instrument | None) -> Rules:
         _refuse("preset", name, f"one of {', '.join(presets())}")
     given = tomllib.loads((_shelf() / f"{name}.toml").read_text(encoding="utf-8"), parse_float=Decimal)
     if "position_cap_lots" not in given:
-        # Positions lie on the lot grid, so the last lot inside the cap is the cap itself; but of lots that are
-        # larger (a hundred shares) one is allowed, or no order could ever fill.
+        # Positions lie on the lot grid, so the last lot inside the cap is the cap itself.
         lot = (instrument or Instrument()).lot_size
-        given["position_cap_lots"] = min(max(int(CAP_UNITS / lot), 1), LARGEST_LOTS)
+        given["position_cap_lots"] = min(int(CAP_UNITS / lot), LARGEST_LOTS)
     undeclared = frozenset(given.pop("undeclared", []))
     values: dict[str, Any] = {k: None if v == "none" else v for k, v in given.items()}
     return Rules(**values, undeclared=undeclared)

@@ -10,7 +10,7 @@ import pytest
 from invariants import audit
 from invariants.missed import missed_crossings
 from invariants.verdict import Judgement
-from simcore import Instrument, Rules, Run
+from simcore import Rules, Run
 
 ORDER = ("order_id", "side", "price", "size", "submit_ns")
 Rows = list[tuple[Any, ...]]
@@ -242,8 +242,3 @@ def test_the_order_of_overlapping_intervals_is_not_known(sold: tuple[int, int], 
 def test_counts_of_cancels_and_markers_are_held_to_the_rows(reported: dict[str, int], verdict: str) -> None:
     given = ([(1, 1, 100, 1, 10, 12)], [(11, 100, 1, -1)], [(11, 1, 1, 100, 1)], bare())
     assert judged("totals_reconcile", *given, reported=reported).verdict.value == verdict
-
-
-def test_of_lots_beyond_the_origins_cap_one_is_allowed() -> None:
-    assert Rules.load("origin", instrument=Instrument(1, 100)).position_cap_lots == 1
-    assert Rules.load("origin", instrument=Instrument(1, 4)).position_cap_lots == 2

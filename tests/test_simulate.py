@@ -140,6 +140,17 @@ def test_a_tape_that_cannot_be_used_is_refused_whole(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_lot_beyond_the_default_cap_is_told_and_not_a_run_without_fills(tmp_path: Path) -> None:
+    tape = tmp_path / "stock.csv"
+    tape.write_text("ns,price,size,side\n1,10,200,buy\n2,11,100,sell\n")
+    said = fillproof("simulate", tape, "--tick", "1", "--lot", "100", "--out", tmp_path / "run")
+    assert (said.exit_code, said.stderr.count("\n")) == (2, 1)
+    assert "origin: position_cap_lots: got '0 lots of 100'" in said.stderr
+    (tmp_path / "rules.toml").write_text("position_cap_lots = 10\n")
+    rules = ("--rules", tmp_path / "rules.toml")
+    assert fillproof("simulate", tape, "--tick", "1", "--lot", "100", *rules, "--out", tmp_path / "run").exit_code == 0
+
+
 def test_what_is_not_above_zero_is_named_in_its_own_file(tmp_path: Path) -> None:
     (tmp_path / "1.csv").write_text("ns,price,size,side\n1000,100,1,buy\n2000,100,1,buy\n")
     (tmp_path / "2.csv").write_text("ns,price,size,side\n3000,100,1,buy\n4000,100,0,buy\n")

@@ -55,7 +55,7 @@ def sections(doc: str) -> list[tuple[str, str]]:
 def _needs(law: Law) -> str:
     """Dials under whose values alone it applies, then what it cannot be judged without."""
     only = [f"{dial} is {'not none' if words == (...,) else ' or '.join(words)}" for dial, words in law.only.items()]
-    return ", ".join((*only, *law.needs)) or "-"
+    return ", ".join((*only, *law.needs, *(f"for some rows {dial}" for dial in law.partly))) or "-"
 
 
 def _briefly(law: Law) -> str:

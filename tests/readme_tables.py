@@ -39,7 +39,7 @@ def laws() -> str:
     rows = []
     for law in LAWS:
         only = ", ".join(f"{d} {'given' if w == (...,) else ' or '.join(map(str, w))}" for d, w in law.only.items())
-        needs = [n for n in law.needs if n != "fills"]
+        needs = [*(n for n in law.needs if n != "fills"), *(f"partly {n}" for n in law.partly)]
         rows.append(
             (f"`{law.name}`", law.statement, only or "all", ", ".join(needs[:4]) + (" ..." if needs[4:] else "") or "-")
         )

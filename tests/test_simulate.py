@@ -5,17 +5,24 @@ from __future__ import annotations
 import gzip
 import json
 import time
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from invariants import audit
 from invariants.cli import main
 from invariants.demo import tape as synthetic
 from invariants.demo.maker import play
+from invariants.laws import LAWS
+from invariants.laws.windows import NOMINAL
 from invariants.readers import read_run
 from invariants.report import read_report
+from invariants.simulate import maker_run
 from simcore import Instrument, Rules, Side, Submit, TopOfBook, Trade
+from simcore.rules import DIALS
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the recorded tapes in ../shared/data are not here")
@@ -92,6 +99,19 @@ def test_the_run_satisfies_the_laws_under_any_rules(dials: str, tmp_path: Path) 
     assert result.exit_code == 0, result.output
     laws = {law["law"]: law for law in read_report(tmp_path / "report.json")["laws"]}
     assert laws["orders_are_conserved"]["verdict"] == laws["run_is_complete"]["verdict"] == "pass"
+
+
+@pytest.mark.parametrize("dial", DIALS)
+def test_a_law_that_cannot_do_without_a_dial_says_so_on_its_page(dial: str) -> None:
+    rules = Rules(priority="price-time", sizing="shared", fee_rate=Decimal("0.001"))
+    run = maker_run(HOURS, rules, synthetic.INSTRUMENT, size_lots=5)
+    known, unknown = audit(run), audit(replace(run, rules=replace(rules, undeclared=frozenset({dial}))))
+    for law in LAWS:
+        of_window = NOMINAL if "window" in law.needs else ()
+        if unknown[law.name].verdict is not known[law.name].verdict:
+            assert dial in (*law.only, *(need.removesuffix("?") for need in law.needs), *law.partly, *of_window), (
+                law.name
+            )
 
 
 def test_the_tape_is_read_from_a_glob_gzipped_and_without_tops(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ _TRADE = "fills tape cross aggressor"
 _CELLS = "tape window cross aggressor sizing priority? position_cap_lots cap_action? initial_position_lots?"
 
 
-def _law(find: Find, statement: str, needs: str = "", **only: Any) -> Law:
+def _law(find: Find, statement: str, needs: str = "", *, partly: str = "", **only: Any) -> Law:
     family = find.__module__.rpartition(".")[2]
     words = {dial: value if isinstance(value, tuple) else (value,) for dial, value in only.items()}
-    return Law(find, family, statement, words, tuple(needs.split()))
+    return Law(find, family, statement, words, tuple(needs.split()), tuple(partly.split()))
 
 
 LAWS: tuple[Law, ...] = (
@@ -34,7 +34,12 @@ LAWS: tuple[Law, ...] = (
         lifecycle.no_fill_after_cancel, "no fill after a cancel took effect", "cancel_ns cancel_latency_ns cancel_tie"
     ),
     _law(lifecycle.no_fill_after_expiry, "no fill of an expired order", "fills expiry_tie", ttl_ns=...),
-    _law(lifecycle.no_double_fill, "an order is filled at most once (whole), never more than its size (else)", "fills"),
+    _law(
+        lifecycle.no_double_fill,
+        "an order is filled at most once (whole), never more than its size (else)",
+        "fills",
+        partly="sizing",
+    ),
     _law(size.fill_size_equals_quote_size, "a fill is the whole order", "fills", sizing="whole"),
     _law(price.fill_price_equals_limit, "a fill is at the limit", "fills", pricing="limit"),
     _law(price.fill_price_equals_trade, "a fill is at the price of its trade", _TRADE, pricing="improve"),
@@ -77,10 +82,14 @@ LAWS: tuple[Law, ...] = (
     ),
     _law(accounting.orders_are_conserved, "submitted = filled + cancelled + expired + rejected + still open"),
     _law(accounting.cash_sums_fills, "cash is initial cash less signed notional less fees"),
-    _law(accounting.fees_follow_schedule, "each fee is the declared rate of its notional"),
+    _law(accounting.fees_follow_schedule, "each fee is the declared rate of its notional", partly="fee_rate"),
     _law(accounting.pnl_reconciles, "pnl is the change of cash and of the position at the mark"),
     _law(accounting.run_is_complete, "the run reached its declared end, cleanly, with an end for every order"),
-    _law(totals.totals_reconcile, "reported totals agree with the rows, or with each other"),
+    _law(
+        totals.totals_reconcile,
+        "reported totals agree with the rows, or with each other",
+        partly="initial_position_lots",
+    ),
 )
 
 

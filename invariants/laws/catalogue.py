@@ -33,7 +33,7 @@ class Law:
     ``only``: dial -> words under which the law applies; elsewhere it is not applicable.
     ``needs``: dials, columns and parts (tape, fills, window: when orders were live, by the rules or by
     the log) without which it can only answer *unknown*; one with a ``?`` is needed only where the fill of
-    one order can hang on another.
+    one order can hang on another. ``partly``: dials without which it judges some of its rows.
     """
 
     find: Find
@@ -41,6 +41,7 @@ class Law:
     statement: str
     only: Mapping[str, tuple[Any, ...]]
     needs: tuple[str, ...]
+    partly: tuple[str, ...] = ()
 
     @cached_property
     def name(self) -> str:

@@ -91,7 +91,9 @@ class _Case:
     def conclude(self) -> Conclusion:
         guilty = self._guilty()
         if guilty:
-            return self._by_patterns(guilty)
+            cause = " and ".join(p.name for p in guilty)
+            evidence = (*self._pattern_lines(), *self._markout_lines(), *self._money_lines())
+            return Conclusion(C, cause, f"{cause}: {guilty[0].because}{self._the_rest(guilty[0])}", evidence)
         suspects = [p for p in self.patterns if p.answer in (PART, UNKNOWN)]
         evidence = (*self._markout_lines(), *self._money_lines(), *self._pattern_lines())
         adverse = self._adverse()
@@ -99,7 +101,10 @@ class _Case:
             told = "; ".join(f"{p.name}: {p.because}" for p in suspects)
             return Conclusion(UNDECIDED, "mixed", f"{adverse}; but {told}", evidence, leans=A)
         if adverse and self._share_of_loss() < LITTLE:
-            return Conclusion(UNDECIDED, self._mostly(), f"{adverse}; but that is {self._little()}", evidence)
+            share = percent(self._share_of_loss())
+            cause = "mostly fees" if self.pnl.fees > self._by_inventory() else "mostly inventory"
+            reason = f"{adverse}; but that is {share} of what trading lost{self._elsewhere()}"
+            return Conclusion(UNDECIDED, cause, reason, evidence)
         if adverse:
             return Conclusion(A, "adverse selection", adverse + self._all_the_same(), evidence)
         before = "" if suspects else self._moved_before()
@@ -107,26 +112,16 @@ class _Case:
             return Conclusion(UNDECIDED, "moved before the fill", before, evidence, leans=A)
         return Conclusion(UNDECIDED, *self._why_not(suspects), evidence)
 
-    def _by_patterns(self, guilty: Sequence[Pattern]) -> Conclusion:
-        """What patterns that explain what the fills lost, or the position did, say of what trading lost."""
-        cause = " and ".join(p.name for p in guilty)
-        evidence = (*self._pattern_lines(), *self._markout_lines(), *self._money_lines())
-        reason = f"{cause}: {guilty[0].because}"
-        if guilty[0].name != STUCK and self._share_of_loss() < LITTLE:
-            reason = f"{reason}; but all fills lost {self._little()}"
-            return Conclusion(UNDECIDED, self._mostly(), reason, evidence)
-        return Conclusion(C, cause, reason + self._all_the_same(), evidence)
-
     def _guilty(self) -> list[Pattern]:
         found = [p for p in self.patterns if p.answer == EXPLAINS]
         return sorted(found, key=lambda p: -(p.share_of_loss or 0.0))
 
-    def _little(self) -> str:
-        """How little of the loss the fills are, and where the rest is."""
-        return f"{percent(max(self._share_of_loss(), 0.0))} of what trading lost{self._elsewhere()}"
-
-    def _mostly(self) -> str:
-        return "mostly fees" if self.pnl.fees > self._by_inventory() else "mostly inventory"
+    def _the_rest(self, guilty: Pattern) -> str:
+        """A pattern of fills explains what the fills lost: said where that is little of what trading lost."""
+        share = self._share_of_loss()
+        if guilty.name == STUCK or share >= LITTLE:
+            return self._all_the_same()
+        return f"; all fills lost {percent(max(share, 0.0))} of what trading did{self._elsewhere()}"
 
     def _all_the_same(self) -> str:
         """Fills can lose by the horizon while the position that they leave earns more than that."""

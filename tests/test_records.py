@@ -9,6 +9,7 @@ import pytest
 
 from invariants import audit
 from invariants.missed import missed_crossings
+from invariants.split import judge, merge, split
 from invariants.verdict import Judgement
 from simcore import Rules, Run
 
@@ -242,3 +243,15 @@ def test_the_order_of_overlapping_intervals_is_not_known(sold: tuple[int, int], 
 def test_counts_of_cancels_and_markers_are_held_to_the_rows(reported: dict[str, int], verdict: str) -> None:
     given = ([(1, 1, 100, 1, 10, 12)], [(11, 100, 1, -1)], [(11, 1, 1, 100, 1)], bare())
     assert judged("totals_reconcile", *given, reported=reported).verdict.value == verdict
+
+
+def test_an_order_that_was_logged_as_live_is_missed_in_a_piece_as_in_the_whole() -> None:
+    """A piece that begins with the trade that crossed it, and in which not every fill names its trade."""
+    orders = [(1, 1, 100, 5, 0, None, None, "filled"), (2, -1, 101, 5, 0, 10, None, None)]
+    trades = [(5, 100, 5, -1), (20, 102, 5, 1), (30, 102, 5, 1)]
+    run = _run(orders, trades, [(5, 1, 1, 100, 5)], Rules(latency_ns=0, ttl_ns=None), more="live_ns end_ns end")
+    whole = audit(run)
+    [logged] = [one for one in whole.missed if one.window == "logged"]
+    assert (logged.through, logged.trades) == (1, 2)
+    for cuts in ([20], [30], [20, 30], [6]):
+        assert merge([judge(piece) for piece in split(run, cuts)]).missed == whole.missed

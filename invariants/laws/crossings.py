@@ -210,7 +210,8 @@ class _Cells(NamedTuple):
 def _others_filled(run: Run, cells: _Cells, fill_key: Ints) -> Mask:
     """Cells in whose instant an order was filled that has none: at the very end of what its log says it lived."""
     here = {*zip(cells.order.tolist(), cells.key.tolist(), strict=True)}
-    filled = zip(run.fills.order.tolist(), fill_key.tolist(), strict=True)
+    took = run.fills.size_lots != 0
+    filled = zip(run.fills.order[took].tolist(), fill_key[took].tolist(), strict=True)
     strange = np.array(sorted({key for order, key in filled if (order, key) not in here}), dtype=np.int64)
     return np.isin(cells.key, strange)
 

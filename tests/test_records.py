@@ -53,28 +53,6 @@ def told(judgement: Judgement) -> tuple[str, int, int]:
     return judgement.verdict.value, judgement.failed, judgement.undecided
 
 
-# an order is crossed, and when it was filled is only an interval
-
-
-@pytest.mark.parametrize(
-    ("crossed_ns", "filled", "verdict"),
-    [
-        ((110, 118), (109, 120), ("unknown", 0, 1)),  # by the second the first would have been missed
-        ((110, 118), (110, 120), ("unknown", 0, 1)),
-        ((110,), (109, 120), ("pass", 0, 0)),  # by none but this one
-        ((105, 110), (109, 120), ("fail", 1, 0)),  # before it could have been filled
-        ((110, 118), (118, 118), ("fail", 1, 0)),
-    ],
-)
-def test_a_fill_of_an_interval_is_by_one_of_the_trades_in_it(
-    crossed_ns: tuple[int, ...], filled: tuple[int, int], verdict: tuple[str, int, int]
-) -> None:
-    trades = [(ns, 100, 1, -1) for ns in crossed_ns]
-    fill = (filled[0], 1, 1, 100, 1, filled[1])
-    found = judged("crossed_orders_fill", [(1, 1, 100, 1, 100, None)], trades, [fill], bare(), of_fills="ns_to")
-    assert told(found) == verdict
-
-
 def test_an_order_that_shared_volume_left_without_is_no_missed_crossing() -> None:
     orders, trades = [(1, 1, 100, 1, 0, None), (2, 1, 100, 1, 0, None)], [(5, 100, 1, -1)]
     run = _run(orders, trades, [(5, 1, 1, 100, 1)], bare(sizing="shared"))

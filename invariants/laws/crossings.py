@@ -218,8 +218,7 @@ def _others_filled(run: Run, cells: _Cells, fill_key: Ints) -> Mask:
 
 def _judged(run: Run, cells: _Cells, fill_key: Ints, others: Mask) -> Crossings:
     order, trade, key, alone, sure, through, volume, largest = cells
-    own_key, pinned = _first_chance(run, order, trade, fill_key)
-    leaves, got = _leaves_and_got(run, order, key, own_key)
+    leaves, got = _leaves_and_got(run, order, key, fill_key)
     rules = run.rules
     side = run.orders.side[order]
     start = starts(key)
@@ -251,7 +250,7 @@ def _judged(run: Run, cells: _Cells, fill_key: Ints, others: Mask) -> Crossings:
     allowed = _allows(hardest, side, tried_most, rules)
     blocked = ~_allows(easiest, side, tried_least, rules)
     short = sure & (got < due)
-    blurred = _blurred(run, order, trade, pinned)
+    blurred = _blurred(run, order, trade)
     if len(others) and (rules.position_cap_lots is not None or rules.sizing == "shared"):
         blurred = blurred | others  # what these took is in no cell
     ended = short & (got == 0) & blocked & ~blurred
@@ -263,34 +262,14 @@ def _judged(run: Run, cells: _Cells, fill_key: Ints, others: Mask) -> Crossings:
     )  # fmt: skip
 
 
-def _first_chance(run: Run, order: Ints, trade: Ints, fill_key: Ints) -> tuple[Ints, Mask]:
-    """The keys of the fills: of one of which only an interval is known, that of its order's first cell in it.
-
-    And whether that is the only one: then that was the fill's, or none was.
-    """
-    fills = run.fills
-    wide = np.flatnonzero((fills.ns != fills.ns_to) & (fills.order >= 0))
-    if not len(wide):
-        return fill_key, np.zeros(len(fills), dtype=np.bool_)
-    times, place = np.unique(run.trades.ns[trade], return_inverse=True)
-    cell = np.sort(order * (len(times) + 1) + place)
-    mine = fills.order[wide] * (len(times) + 1)
-    first = np.searchsorted(cell, mine + np.searchsorted(times, fills.ns[wide], "left"))
-    count = np.searchsorted(cell, mine + np.searchsorted(times, fills.ns_to[wide], "right")) - first
-    some, own_key, pinned = count > 0, fill_key.copy(), np.zeros(len(fills), dtype=np.bool_)
-    own_key[wide[some]] = times[cell[first[some]] % (len(times) + 1)]
-    pinned[wide[count == 1]] = True
-    return own_key, pinned
-
-
-def _blurred(run: Run, order: Ints, trade: Ints, pinned: Mask) -> Mask:
+def _blurred(run: Run, order: Ints, trade: Ints) -> Mask:
     """Cells that a fill of known interval only may precede: its order's, or any where others matter."""
     fills = run.fills
     wide = fills.ns != fills.ns_to
     if not wide.any():
         return np.zeros(len(order), dtype=np.bool_)
     ns = run.trades.ns[trade]
-    own = wide & (fills.order >= 0) & ~pinned
+    own = wide & (fills.order >= 0)
     first_ns = np.full(len(run.orders), _FAR)
     np.minimum.at(first_ns, fills.order[own], fills.ns[own])
     blurred = ns >= first_ns[order]

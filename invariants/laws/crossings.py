@@ -191,7 +191,9 @@ def crossings_in(run: Run, window: Window) -> Crossings:
     )
     ranked = _by_priority(run, cells.order, cells.trade, cells.key)
     cells = _Cells._make(column[ranked] for column in cells)
-    return _judged(run, cells, fill_key, _others_filled(run, cells, fill_key) if window == "logged" else _NEVER)
+    hangs_together = run.rules.position_cap_lots is not None or run.rules.sizing == "shared"
+    others = _others_filled(run, cells, fill_key) if window == "logged" and hangs_together else np.False_
+    return _judged(run, cells, fill_key, others)
 
 
 class _Cells(NamedTuple):
@@ -216,7 +218,7 @@ def _others_filled(run: Run, cells: _Cells, fill_key: Ints) -> Mask:
     return np.isin(cells.key, strange)
 
 
-def _judged(run: Run, cells: _Cells, fill_key: Ints, others: Mask) -> Crossings:
+def _judged(run: Run, cells: _Cells, fill_key: Ints, others: Mask | np.bool_) -> Crossings:
     order, trade, key, alone, sure, through, volume, largest = cells
     leaves, got = _leaves_and_got(run, order, key, fill_key)
     rules = run.rules
@@ -250,9 +252,7 @@ def _judged(run: Run, cells: _Cells, fill_key: Ints, others: Mask) -> Crossings:
     allowed = _allows(hardest, side, tried_most, rules)
     blocked = ~_allows(easiest, side, tried_least, rules)
     short = sure & (got < due)
-    blurred = _blurred(run, order, trade)
-    if len(others) and (rules.position_cap_lots is not None or rules.sizing == "shared"):
-        blurred = blurred | others  # what these took is in no cell
+    blurred = _blurred(run, order, trade) | others  # what those took is in no cell
     ended = short & (got == 0) & blocked & ~blurred
     gone, perhaps = _gone(rules, order, ended, short & (~allowed | blurred), len(run.orders))
     rank = np.arange(len(key)) - start[group]

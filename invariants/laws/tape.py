@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from invariants.laws.crossings import Crossings, causes, crossings, logged_live
+from invariants.laws.crossings import Causes, Crossings, causes, crossings, logged_live
 from invariants.laws.justification import outgrown, overdrawn, reasons, took_last_trade
 from invariants.laws.ruling import (
     Claim,
@@ -175,12 +175,17 @@ def _beyond_their_trades(run: Run, rows: Ints, *, sure_only: bool) -> Iterator[i
     needed = (lengths(start, len(rows)) > 1) | ~np.logical_and.reduceat(np.broadcast_to(lone, len(rows)), start)
     ends = np.append(start[1:], len(rows))
     for g in np.flatnonzero(needed).tolist():
-        options = {}
-        for k in rows[by_group[start[g] : ends[g]]].tolist():
-            first, last = np.searchsorted(found.fill, (k, k + 1))
-            mine = found.trade[first:last]
-            options[k] = (mine[found.sure[first:last]] if sure_only else mine).tolist()
-        yield from _without_trade(options)
+        yield from _without_trade(_trades_of(found, rows[by_group[start[g] : ends[g]]], sure_only=sure_only))
+
+
+def _trades_of(found: Causes, fills: Ints, *, sure_only: bool) -> dict[int, list[int]]:
+    """The trades that could, or surely could, have caused each of these fills."""
+    options: dict[int, list[int]] = {}
+    for k in fills.tolist():
+        first, last = np.searchsorted(found.fill, (k, k + 1))
+        mine = found.trade[first:last]
+        options[k] = (mine[found.sure[first:last]] if sure_only else mine).tolist()
+    return options
 
 
 def _without_trade(options: Mapping[int, Sequence[int]]) -> Iterator[int]:
@@ -301,12 +306,7 @@ def _oversold(run: Run, group: Ints, *, sure_only: bool) -> Iterator[tuple[int, 
     The sets that can be short are those of all fills whose trades lie in the union of one fill's
     buy trades and one fill's sell trades: limits are nested on each side (Hall's condition).
     """
-    found = causes(run)
-    options: dict[int, frozenset[int]] = {}
-    for k in group.tolist():
-        first, last = np.searchsorted(found.fill, (k, k + 1))
-        mine = found.trade[first:last]
-        options[k] = frozenset((mine[found.sure[first:last]] if sure_only else mine).tolist())
+    options = {k: frozenset(trades) for k, trades in _trades_of(causes(run), group, sure_only=sure_only).items()}
     unions = {a | b for a in options.values() for b in options.values()}
     gone: set[int] = set()  # without them the others may be just: who shares no trade with them is no party to it
     for union in sorted(unions, key=lambda u: (len(u), sorted(u))):

@@ -126,10 +126,10 @@ class Source:
         from invariants.readers import read_run
         from invariants.readers.sources import check_no_url
 
-        check_no_url(path)
         if not self.maps:
             one = {"strategy": self.strategy, "pair": self.pair}
             return read_run(path, reader=self.reader, rules=self.rules, tape=self.tape, **one)
+        check_no_url(path)
         from invariants.readers.mapping import read_mapped, write_map
         from invariants.report import spare
 

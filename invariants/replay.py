@@ -54,9 +54,8 @@ def still_failing(case: str | Path, simulator: str, rules: str | None = None) ->
     if kept.law not in (ANSWERS, *(law.name for law in LAWS), *(relation.name for relation in RELATIONS)):
         raise InputError(file=str(case), field="law", got=kept.law, wanted="a law or relation of this version")
     with closing(load_simulator(simulator)) as ask:
-        if not simulator.startswith(
-            "engine:"
-        ):  # its cases are pinned by hand: its driver follows more than it declares
+        # cases of a real engine are pinned by hand: its driver follows more than it declares
+        if not simulator.startswith("engine:"):
             _check_declared(str(case), kept.scenario, ask, rules)
         try:
             started = time.monotonic()
